@@ -1,0 +1,17 @@
+//! The schema of the write model. Migrations only ever expand first and contract a release later, so that the previous version of
+//! the server can run beside them.
+
+pub use sea_orm_migration::MigratorTrait;
+use sea_orm_migration::prelude::*;
+
+mod m20261123_000001_write_model;
+
+/// Every migration, oldest first.
+pub struct Migrator;
+
+#[async_trait::async_trait]
+impl MigratorTrait for Migrator {
+    fn migrations() -> Vec<Box<dyn MigrationTrait>> {
+        vec![Box::new(m20261123_000001_write_model::Migration)]
+    }
+}

@@ -1,0 +1,170 @@
+//! The composition root: the only place that sees both sides. It makes the parts, hands each what it needs, and starts the tasks of the
+//! roles that this process has.
+
+use crate::{
+    auth::Keys,
+    clock::{Clock, Ids},
+    command::{self, Bus, Database, relay},
+    config::{Config, Parts, Role, Work},
+    graphql::{self, Writer},
+    health::Beat,
+    http::{Api, Checks, Health, router},
+    query::{Feed, Reader, Store, projector},
+    shutdown::Shutdown,
+    telemetry,
+};
+use std::{future::IntoFuture, net::SocketAddr, sync::Arc};
+use tokio::{net::TcpListener, sync::Notify};
+
+/// A running process.
+pub struct App {
+    /// Where the API listens, if this process has that role.
+    pub addr: Option<SocketAddr>,
+    pub shutdown: Shutdown,
+    pub reader: Reader,
+    pub store: Store,
+    pub database: Database,
+}
+
+/// Why the process cannot start; a line for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    #[error("PostgreSQL cannot be used: {0}; `orderflow doctor` looks closer")]
+    Database(String),
+    #[error("the schema is not there yet: run `orderflow migrate` first")]
+    NotMigrated,
+    #[error("MongoDB cannot be used: {0}; `orderflow doctor` looks closer")]
+    Store(String),
+    #[error("cannot listen on {addr}: {source}")]
+    Listen { addr: SocketAddr, source: std::io::Error },
+    #[error("metrics cannot be collected: {0}")]
+    Metrics(String),
+}
+
+/// Connects to both stores.
+///
+/// # Errors
+/// One of them cannot be reached.
+pub async fn connect(parts: &Parts) -> Result<(Database, Store), StartError> {
+    let database = command::connect(&parts.database_url, parts.database_connections).await;
+    let database = database.map_err(|e| StartError::Database(e.to_string()))?;
+    let store = Store::connect(&parts.mongodb_uri, parts.mongodb_connections).await;
+    Ok((database, store.map_err(|e| StartError::Store(e.to_string()))?))
+}
+
+/// Brings both schemas up to date. Safe to run twice and by several processes at once.
+///
+/// # Errors
+/// One of the stores cannot be reached or refuses.
+pub async fn migrate(parts: &Parts, work: &Work) -> Result<(), StartError> {
+    let (_, store) = connect(parts).await?;
+    command::migrate(&parts.database_url).await.map_err(|e| StartError::Database(e.to_string()))?;
+    store.migrate(work.keep_changes).await.map_err(|e| StartError::Store(e.to_string()))
+}
+
+/// Starts the roles.
+///
+/// # Errors
+/// Something that the process needs is not there.
+pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) -> Result<App, StartError> {
+    let (database, store) = connect(&config.parts).await?;
+    let facts = command::check(&database).await.map_err(|e| StartError::Database(e.to_string()))?;
+    if !facts.migrated {
+        return Err(StartError::NotMigrated);
+    }
+    store.ping().await.map_err(|e| StartError::Store(e.to_string()))?;
+    let shutdown = Shutdown::new();
+    let committed = Arc::new(Notify::new());
+    let has = |role| roles.contains(&role).then(Beat::default);
+    let beats = Beats { relay: has(Role::Relay), projector: has(Role::Projector), feed: has(Role::Api) };
+    let feed = Feed::new(store.clone());
+    let reader = Reader::new(store.clone(), feed.clone());
+
+    if let Some(beat) = &beats.relay {
+        let settings = relay::Settings {
+            bus: config.parts.bus.clone(),
+            shards: config.work.relay_shards,
+            batch: config.work.relay_batch,
+            sweep: config.work.relay_sweep,
+        };
+        relay::start(&database, &settings, clock, &committed, beat, &shutdown);
+        shutdown.supervise("backlog gauge", relay::watch_backlog(database.clone(), clock.clone(), shutdown.clone()));
+    }
+    if let Some(beat) = &beats.projector {
+        let settings = projector::Settings { bus: config.parts.bus.clone(), batch: config.work.projector_batch };
+        let task = projector::run(store.clone(), settings, clock.clone(), beat.clone(), shutdown.clone());
+        shutdown.supervise("projector", task);
+    }
+    let addr = match &beats.feed {
+        None => None,
+        Some(beat) => {
+            shutdown.supervise("feed", feed.run(clock.clone(), beat.clone(), shutdown.clone()));
+            let bus = Bus::start(&database, config.work.command, clock, ids, &committed, &shutdown);
+            let writer = Writer { bus, clock: clock.clone(), ids: ids.clone() };
+            let health = Health(Arc::new(beats.checks(config, &database, &store)));
+            let schema = graphql::schema(writer, reader.clone(), &config.http.limits);
+            Some(listen(config, schema, health, clock, &shutdown).await?)
+        }
+    };
+    Ok(App { addr, shutdown, reader, store, database })
+}
+
+struct Beats {
+    relay: Option<Beat>,
+    projector: Option<Beat>,
+    feed: Option<Beat>,
+}
+
+impl Beats {
+    fn checks(&self, config: &Config, database: &Database, store: &Store) -> Checks {
+        Checks {
+            database: database.clone(),
+            store: store.clone(),
+            feed: self.feed.clone(),
+            relay: self.relay.clone(),
+            projector: self.projector.clone(),
+            within: config.work.ready_within,
+        }
+    }
+}
+
+async fn listen(
+    config: &Config,
+    schema: graphql::OrderflowSchema,
+    health: Health,
+    clock: &Clock,
+    shutdown: &Shutdown,
+) -> Result<SocketAddr, StartError> {
+    let metrics = telemetry::metrics().map_err(StartError::Metrics)?;
+    let refused = |source| StartError::Listen { addr: config.http.addr, source };
+    let listener = TcpListener::bind(config.http.addr).await.map_err(refused)?;
+    let addr = listener.local_addr().map_err(refused)?;
+    let upkeep = (metrics.clone(), shutdown.clone());
+    shutdown.supervise("metrics upkeep", async move {
+        let mut tick = tokio::time::interval(std::time::Duration::from_secs(5));
+        loop {
+            tokio::select! {
+                _ = tick.tick() => upkeep.0.run_upkeep(),
+                () = upkeep.1.draining() => return,
+            }
+        }
+    });
+    let api = Api {
+        schema,
+        sdl: graphql::sdl().into(),
+        keys: Keys::hs256(&config.http.jwt_secret),
+        clock: clock.clone(),
+        settings: Arc::new(config.http.clone()),
+        health,
+        metrics,
+        shutdown: shutdown.clone(),
+    };
+    let draining = shutdown.clone();
+    let server = axum::serve(listener, router(api)).with_graceful_shutdown(async move { draining.draining().await });
+    shutdown.supervise("http", async move {
+        if let Err(error) = server.into_future().await {
+            tracing::error!(%error, "the listener failed");
+        }
+    });
+    Ok(addr)
+}

@@ -1,0 +1,109 @@
+//! Consumes all partitions and hands out what has arrived in batches. Acknowledging is a step of its own, after the effect.
+
+use super::{BusError, Settings, connection, topology};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{self, SelectAll},
+};
+use lapin::{
+    Channel, Connection,
+    message::Delivery,
+    options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
+    types::{AMQPValue, FieldTable},
+};
+use std::{collections::BTreeMap, pin::Pin};
+
+/// A message of one partition.
+#[derive(Debug)]
+pub struct Received {
+    pub partition: u16,
+    pub body: Vec<u8>,
+    /// Milliseconds since 1970.
+    pub published_at: Option<i64>,
+    tag: u64,
+}
+
+/// Messages to be worked on together; in order within each partition.
+#[derive(Debug)]
+pub struct Batch(pub Vec<Received>);
+
+type Deliveries = Pin<Box<dyn Stream<Item = (u16, lapin::Result<Delivery>)> + Send>>;
+
+/// A consumer of every partition, good until its first error. Of several consumers the broker lets one work on each queue.
+pub struct Consumer {
+    connection: Connection,
+    /// One channel a partition: delivery tags count by channel, so one acknowledgement covers a partition's whole part of a batch.
+    channels: BTreeMap<u16, Channel>,
+    deliveries: stream::ReadyChunks<SelectAll<Deliveries>>,
+}
+
+impl Consumer {
+    /// Takes at most `batch` messages at once, and has at most that many of each partition in hand.
+    ///
+    /// # Errors
+    /// The broker is away, refuses, or does not answer in time.
+    pub async fn connect(settings: &Settings, batch: u16) -> Result<Self, BusError> {
+        let connection = connection::connect(settings, "projector").await?;
+        let mut channels = BTreeMap::new();
+        let mut all = Vec::new();
+        for partition in 0..settings.partitions {
+            let channel = connection.create_channel().await?;
+            // Twice a batch, so that the next is here when the last is done. Not global: the limit is this consumer's.
+            channel.basic_qos(batch.saturating_mul(2), BasicQosOptions { global: false }).await?;
+            let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
+            let consumer =
+                channel.basic_consume(topology::queue(partition).into(), "".into(), options, FieldTable::default()).await?;
+            channels.insert(partition, channel);
+            let tagged = consumer.map(move |delivery| (partition, delivery)).chain(stream::once(async move {
+                // A cancelled consumer (its queue was deleted, its node went away) must not look like an idle one.
+                (partition, Err(lapin::ErrorKind::InvalidChannelState(lapin::ChannelState::Closed, "consumer").into()))
+            }));
+            all.push(Box::pin(tagged) as Deliveries);
+        }
+        Ok(Self { connection, channels, deliveries: stream::select_all(all).ready_chunks(usize::from(batch.max(1))) })
+    }
+
+    /// Waits for messages and takes all that are there.
+    ///
+    /// # Errors
+    /// The link is lost; what was not acknowledged will come again, to whoever connects next.
+    pub async fn next(&mut self) -> Result<Batch, BusError> {
+        let chunk = self.deliveries.next().await.ok_or(BusError::Ended)?;
+        let mut batch = Vec::with_capacity(chunk.len());
+        for (partition, delivery) in chunk {
+            let delivery = delivery?;
+            let published_at =
+                delivery.properties.headers().as_ref().and_then(|headers| match headers.inner().get("publishedat") {
+                    Some(AMQPValue::LongLongInt(millis)) => Some(*millis),
+                    _ => None,
+                });
+            batch.push(Received { partition, body: delivery.data, published_at, tag: delivery.delivery_tag });
+        }
+        Ok(Batch(batch))
+    }
+
+    /// Tells the broker that a batch has had its effect.
+    ///
+    /// # Errors
+    /// The link is lost; the batch will come again.
+    pub async fn ack(&mut self, batch: &Batch) -> Result<(), BusError> {
+        let mut last = BTreeMap::new();
+        for message in &batch.0 {
+            last.insert(message.partition, message.tag);
+        }
+        for (partition, tag) in last {
+            if let Some(channel) = self.channels.get(&partition) {
+                channel.basic_ack(tag, BasicAckOptions { multiple: true }).await?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Gives everything in hand back to the broker and leaves, so that another consumer takes over at once.
+    pub async fn leave(self) {
+        let goodbye = self.connection.close(200, "leaving".into());
+        if tokio::time::timeout(std::time::Duration::from_secs(2), goodbye).await.is_err() {
+            tracing::debug!("the broker did not say goodbye in time");
+        }
+    }
+}

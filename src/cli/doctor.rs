@@ -1,0 +1,62 @@
+//! `orderflow doctor`: looks at the three servers and says what is wrong, one line each.
+
+use super::Failure;
+use crate::{bus, command, config::Config, config::PartsOptions, query::Store};
+
+pub async fn run(options: &PartsOptions) -> Result<(), Failure> {
+    let parts = Config::parts(options)?;
+    let findings = [
+        ("PostgreSQL", postgresql(&parts.database_url).await),
+        ("RabbitMQ", rabbitmq(&parts.bus).await),
+        ("MongoDB", mongodb(&parts.mongodb_uri).await),
+    ];
+    let mut wrong = 0;
+    for (name, finding) in findings {
+        match finding {
+            Ok(good) => println!("ok     {name}: {good}"),
+            Err(bad) => {
+                wrong += 1;
+                println!("WRONG  {name}: {bad}");
+            }
+        }
+    }
+    if wrong > 0 { Err(format!("{wrong} of 3 parts cannot be used as they are").into()) } else { Ok(()) }
+}
+
+async fn postgresql(url: &str) -> Result<String, String> {
+    let database = command::connect(url, 1).await.map_err(|e| format!("cannot be reached: {e}"))?;
+    let facts = command::check(&database).await.map_err(|e| e.to_string())?;
+    let major: u32 = facts.version.split(['.', ' ']).next().and_then(|major| major.parse().ok()).unwrap_or(0);
+    if major < 15 {
+        return Err(format!("version {} is too old; 15 or newer is needed", facts.version));
+    }
+    if facts.synchronous_commit == "off" || facts.fsync == "off" {
+        return Err("commits are not durable: synchronous_commit and fsync must be on".into());
+    }
+    if !facts.migrated {
+        return Err(format!("version {} answers, but has no schema: run `orderflow migrate`", facts.version));
+    }
+    Ok(format!("version {}, commits are durable, the schema is there", facts.version))
+}
+
+async fn rabbitmq(settings: &bus::Settings) -> Result<String, String> {
+    bus::check(settings).await.map(|()| "answers; exchanges and queues are there".to_owned()).map_err(|error| {
+        let text = error.to_string();
+        if text.contains("x-consistent-hash") || text.contains("unknown exchange type") {
+            return "the plugin rabbitmq_consistent_hash_exchange is not enabled: rabbitmq-plugins enable it".to_owned();
+        }
+        format!("cannot be used: {text}")
+    })
+}
+
+async fn mongodb(uri: &str) -> Result<String, String> {
+    let store = Store::connect(uri, 2).await.map_err(|e| format!("cannot be used: {e}"))?;
+    let (version, replica_set, writable) = store.check().await.map_err(|e| format!("cannot be reached: {e}"))?;
+    let Some(set) = replica_set else {
+        return Err(format!("version {version} is not a replica set; transactions and change streams need one (--replSet)"));
+    };
+    if !writable {
+        return Err(format!("version {version}, replica set {set}: this member is not the primary; leave directConnection out"));
+    }
+    Ok(format!("version {version}, replica set {set}, writable"))
+}

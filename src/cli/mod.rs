@@ -1,0 +1,141 @@
+//! The commands of the command line. Each does one thing and says how it went; `serve` is the only one that stays.
+
+mod doctor;
+mod import;
+mod serve;
+mod token;
+
+use crate::{
+    app,
+    clock::{Clock, Ids},
+    command::{self, Bus},
+    config::{Config, LogOptions, PartsOptions, WorkOptions},
+    demo, graphql,
+    shutdown::Shutdown,
+    telemetry,
+};
+use clap::{Args, Parser, Subcommand};
+use std::{path::PathBuf, sync::Arc};
+use tokio::sync::Notify;
+
+/// A GraphQL order server whose writes and reads are two different systems.
+#[derive(Debug, Parser)]
+#[command(name = "orderflow", version)]
+pub struct Cli {
+    #[command(flatten)]
+    logs: LogOptions,
+    #[command(subcommand)]
+    command: Run,
+}
+
+#[derive(Debug, Subcommand)]
+enum Run {
+    /// Serves until a signal: API, relay and projector, or only the roles named
+    Serve(serve::Serve),
+    /// Brings both databases' schemas up to date; safe to run twice and by several at once
+    Migrate(Both),
+    /// Loads a small shop to look at: users, products, orders in every status
+    Demo(DemoArgs),
+    /// Turns a file of another system into products, users and orders
+    #[command(subcommand)]
+    Import(import::Import),
+    /// Makes a token for development
+    Token(token::Token),
+    /// Prints the GraphQL schema
+    Schema,
+    /// Looks at PostgreSQL, RabbitMQ and MongoDB and says what is wrong
+    Doctor(PartsOptions),
+}
+
+#[derive(Debug, Args)]
+struct Both {
+    #[command(flatten)]
+    parts: PartsOptions,
+    #[command(flatten)]
+    work: WorkOptions,
+}
+
+#[derive(Debug, Args)]
+struct DemoArgs {
+    #[command(flatten)]
+    both: Both,
+    /// Do nothing when there are users already
+    #[arg(long)]
+    if_empty: bool,
+}
+
+/// Why a command failed, for the person who ran it.
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+/// Runs a command.
+///
+/// # Errors
+/// Whatever went wrong, as a sentence.
+pub fn run(cli: Cli) -> Result<(), Failure> {
+    telemetry::start_logs(&cli.logs)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        match cli.command {
+            Run::Serve(serve) => serve.run().await,
+            Run::Migrate(both) => migrate(&both).await,
+            Run::Demo(args) => load_demo(&args).await,
+            Run::Import(import) => import.run().await,
+            Run::Token(token) => token.run(),
+            Run::Schema => {
+                print!("{}", graphql::sdl());
+                Ok(())
+            }
+            Run::Doctor(parts) => doctor::run(&parts).await,
+        }
+    })
+}
+
+async fn migrate(both: &Both) -> Result<(), Failure> {
+    app::migrate(&Config::parts(&both.parts)?, &Config::work(&both.work)?).await?;
+    println!("PostgreSQL and MongoDB are up to date.");
+    Ok(())
+}
+
+async fn load_demo(args: &DemoArgs) -> Result<(), Failure> {
+    let writing = Writing::open(&args.both).await?;
+    if args.if_empty && !command::is_empty(&writing.database).await? {
+        println!("There are users already; the demo shop is left alone.");
+        return writing.close().await;
+    }
+    let loaded = demo::load(&writing.bus, &writing.clock, &writing.ids).await?;
+    let verb = if loaded.replayed { "was there already" } else { "is loaded" };
+    println!("The demo shop {verb}: {} users, {} products, {} orders.", loaded.users, loaded.products, loaded.orders);
+    writing.close().await
+}
+
+/// The write side alone, for commands that load something.
+struct Writing {
+    database: command::Database,
+    bus: Bus,
+    clock: Clock,
+    ids: Ids,
+    shutdown: Shutdown,
+}
+
+impl Writing {
+    async fn open(both: &Both) -> Result<Self, Failure> {
+        let (parts, work) = (Config::parts(&both.parts)?, Config::work(&both.work)?);
+        let (database, _) = app::connect(&parts).await?;
+        let (clock, ids, shutdown) = (Clock::system(), Ids::system(), Shutdown::new());
+        let bus = Bus::start(&database, work.command, &clock, &ids, &Arc::new(Notify::new()), &shutdown);
+        Ok(Self { database, bus, clock, ids, shutdown })
+    }
+
+    async fn close(self) -> Result<(), Failure> {
+        // The lanes end when nothing can feed them any more.
+        drop(self.bus);
+        Ok(self.shutdown.finish().await?)
+    }
+}
+
+/// A file to read.
+#[derive(Debug, Args)]
+struct File {
+    /// The file
+    file: PathBuf,
+}

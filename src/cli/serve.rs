@@ -1,0 +1,56 @@
+//! `orderflow serve`.
+
+use super::Failure;
+use crate::{
+    app,
+    auth::Keys,
+    clock::{Clock, Ids},
+    config::{Config, Options, Role},
+    http::dev_viewers,
+};
+use clap::Args;
+use std::{net::SocketAddr, time::Duration};
+
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Do only this part of the work; may be given several times
+    #[arg(long = "role", value_enum)]
+    roles: Vec<Role>,
+    #[command(flatten)]
+    options: Options,
+}
+
+impl Serve {
+    pub async fn run(self) -> Result<(), Failure> {
+        let config = Config::new(&self.options)?;
+        let roles = if self.roles.is_empty() { vec![Role::Api, Role::Relay, Role::Projector] } else { self.roles };
+        let app = app::start(&config, &roles, &Clock::system(), &Ids::system()).await?;
+        if let Some(addr) = app.addr {
+            greet(&config, addr)?;
+        }
+        let app::App { shutdown, .. } = app;
+        shutdown
+            .run(config.shutdown_grace)
+            .await
+            .map_err(|crash| format!("a part died, so the process went down: {crash}").into())
+    }
+}
+
+/// Says where everything is. On standard output: scripts read the address from it.
+fn greet(config: &Config, addr: SocketAddr) -> Result<(), Failure> {
+    println!("Orderflow listens on http://{addr}");
+    println!("  GraphQL    http://{addr}/graphql   (POST, GET, WebSocket, SSE)");
+    if config.http.graphiql {
+        println!("  GraphiQL   http://{addr}/graphiql");
+    }
+    println!("  health     http://{addr}/readyz   metrics  http://{addr}/metrics");
+    if config.http.dev {
+        println!("\nDevelopment tokens, also in GraphiQL under \"Sign in as\" (Authorization: Bearer …):");
+        let keys = Keys::hs256(&config.http.jwt_secret);
+        for (label, viewer) in dev_viewers() {
+            println!("  {label:<14} {}", keys.sign(&viewer, Clock::system().now(), Duration::from_secs(7 * 86_400))?);
+        }
+    }
+    use std::io::Write as _;
+    Ok(std::io::stdout().flush()?)
+}

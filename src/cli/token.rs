@@ -1,0 +1,52 @@
+//! `orderflow token`: a token for development.
+
+use super::Failure;
+use crate::{
+    auth::Keys,
+    clock::Clock,
+    config::DEV_SECRET,
+    value::{Role, Viewer},
+};
+use clap::Args;
+
+#[derive(Debug, Args)]
+pub struct Token {
+    /// Whose token: the id of a user, or any name for staff
+    #[arg(long)]
+    sub: String,
+    /// CUSTOMER, STAFF or ADMIN
+    #[arg(long, value_parser = role)]
+    role: Role,
+    /// How long it is valid
+    #[arg(long, default_value = "1h", value_parser = humantime::parse_duration)]
+    ttl: std::time::Duration,
+    /// The key, at least 32 characters
+    #[arg(long, env = "ORDERFLOW_JWT_SECRET", hide_env_values = true)]
+    jwt_secret: Option<String>,
+    /// Use the built-in secret of `serve --dev`
+    #[arg(long)]
+    dev: bool,
+}
+
+impl Token {
+    pub fn run(self) -> Result<(), Failure> {
+        let secret = match (&self.jwt_secret, self.dev) {
+            (Some(secret), _) if secret.len() < 32 => return Err("ORDERFLOW_JWT_SECRET must have at least 32 characters".into()),
+            (Some(secret), _) => secret.as_str(),
+            (None, true) => DEV_SECRET,
+            (None, false) => return Err("set ORDERFLOW_JWT_SECRET, or pass --dev for the secret of `serve --dev`".into()),
+        };
+        let viewer = Viewer { subject: self.sub, role: self.role };
+        println!("{}", Keys::hs256(secret).sign(&viewer, Clock::system().now(), self.ttl)?);
+        Ok(())
+    }
+}
+
+fn role(name: &str) -> Result<Role, String> {
+    match name.to_ascii_uppercase().as_str() {
+        "CUSTOMER" => Ok(Role::Customer),
+        "STAFF" => Ok(Role::Staff),
+        "ADMIN" => Ok(Role::Admin),
+        _ => Err("a role is CUSTOMER, STAFF or ADMIN".into()),
+    }
+}

@@ -1,0 +1,110 @@
+//! The outbox: positions of the log that the broker has not confirmed yet.
+//!
+//! There is no cursor. A row is found because it is there, whenever its transaction committed, so a late commit with a low position
+//! cannot be skipped. Within a stream, a later version can only be inserted after the earlier one committed (it was decided from
+//! it), so reading by position is reading in order.
+
+use super::{Database, broken};
+use crate::{
+    event::{Envelope, Event, Meta, Stream, Unreadable},
+    value::{CommandId, EventId, Time},
+};
+use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, sqlx};
+use uuid::Uuid;
+
+/// An event to publish.
+#[derive(Debug)]
+pub(in crate::command) struct Pending {
+    pub position: i64,
+    pub envelope: Envelope,
+}
+
+fn sql(text: &str, values: impl IntoIterator<Item = sea_orm::Value>) -> Statement {
+    Statement::from_sql_and_values(DbBackend::Postgres, text, values)
+}
+
+/// Takes the turn of a shard until the transaction ends; false when another relay has it. The lock is the transaction's, so it
+/// cannot outlive the process or its connection.
+pub(in crate::command) async fn try_shard(db: &impl ConnectionTrait, shard: u32, of: u32) -> Result<bool, DbErr> {
+    // Two keys of 32 bits: relays with another number of shards use other locks on purpose, see `relay`.
+    let statement = sql(
+        "SELECT pg_try_advisory_xact_lock($1, $2) AS mine",
+        [i32::try_from(of).unwrap_or(i32::MAX).into(), i32::try_from(shard).unwrap_or(i32::MAX).into()],
+    );
+    let row = db.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound("advisory lock".into()))?;
+    row.try_get("", "mine")
+}
+
+/// The oldest events of a shard, at most `limit`.
+pub(in crate::command) async fn read_shard(
+    db: &impl ConnectionTrait,
+    shard: u32,
+    of: u32,
+    limit: u32,
+) -> Result<Vec<Pending>, DbErr> {
+    let statement = sql(
+        "SELECT e.* FROM outbox o JOIN event_log e USING (position) WHERE o.shard % $2 = $1 ORDER BY o.position LIMIT $3",
+        [i64::from(shard).into(), i64::from(of).into(), i64::from(limit).into()],
+    );
+    let rows = db.query_all_raw(statement).await?;
+    rows.into_iter()
+        .map(|row| {
+            let model = <super::entity::event_log::Model as sea_orm::FromQueryResult>::from_query_result(&row, "")?;
+            let position = model.position;
+            Ok(Pending { position, envelope: envelope(model).map_err(|e| broken("event_log", &e))? })
+        })
+        .collect()
+}
+
+/// Forgets what the broker has confirmed.
+pub(in crate::command) async fn remove(db: &impl ConnectionTrait, positions: Vec<i64>) -> Result<(), DbErr> {
+    db.execute_raw(sql("DELETE FROM outbox WHERE position = ANY($1)", [positions.into()])).await.map(|_| ())
+}
+
+/// How many events wait, counted up to 100,000, and since when the oldest does.
+pub(in crate::command) async fn backlog(db: &Database) -> Result<(i64, Option<Time>), DbErr> {
+    let statement = sql(
+        "SELECT (SELECT count(*) FROM (SELECT 1 FROM outbox LIMIT 100000) waiting) AS waiting, \
+                (SELECT e.recorded_at FROM outbox o JOIN event_log e USING (position) ORDER BY o.position LIMIT 1) AS since",
+        [],
+    );
+    let row = db.0.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound("outbox".into()))?;
+    Ok((row.try_get("", "waiting")?, row.try_get("", "since")?))
+}
+
+/// Hears of commits of other processes.
+pub(in crate::command) async fn listener(db: &Database) -> Result<sqlx::postgres::PgListener, sqlx::Error> {
+    let mut listener = sqlx::postgres::PgListener::connect_with(db.0.get_postgres_connection_pool()).await?;
+    listener.listen("orderflow_outbox").await?;
+    Ok(listener)
+}
+
+/// An event of the log in its envelope.
+pub(super) fn envelope(row: super::entity::event_log::Model) -> Result<Envelope, Unreadable> {
+    let malformed = |e: &dyn std::fmt::Display| Unreadable::Malformed {
+        kind: row.kind.clone(),
+        source: serde::de::Error::custom(e.to_string()),
+    };
+    let stream = stream(&row.stream_kind, row.stream_id).ok_or_else(|| malformed(&"its stream is unknown"))?;
+    let command_id = CommandId::try_from(row.command_id.clone()).map_err(|e| malformed(&e))?;
+    let stock = serde_json::from_value(row.stock_marks.clone()).map_err(|e| malformed(&e))?;
+    let event = Event::read(&row.kind, row.data)?;
+    Ok(Envelope {
+        event,
+        meta: Meta {
+            id: EventId(row.id),
+            stream,
+            version: row.version,
+            recorded_at: row.recorded_at,
+            actor: row.actor,
+            command_id,
+            traceparent: row.traceparent,
+            partition_key: row.partition_key,
+            stock,
+        },
+    })
+}
+
+fn stream(kind: &str, id: Uuid) -> Option<Stream> {
+    Stream::from_parts(kind, id)
+}

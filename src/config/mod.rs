@@ -1,0 +1,174 @@
+//! Settings. Every one is a variable of the environment and a flag, with its default and its meaning in `orderflow serve --help`; all
+//! that is wrong is told at once.
+
+mod options;
+mod parse;
+
+pub use options::{HttpOptions, LogOptions, Options, PartsOptions, WorkOptions};
+use parse::Problems;
+
+use crate::{bus, graphql::Limits, graphql::PayloadWait};
+use std::{net::SocketAddr, time::Duration};
+
+/// A part of the work; a process does all of them unless told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub enum Role {
+    /// Answers HTTP: commands, queries, subscriptions.
+    Api,
+    /// Publishes committed events to the broker.
+    Relay,
+    /// Folds events into the read model.
+    Projector,
+}
+
+/// Everything, checked.
+#[derive(Debug, Clone)]
+pub struct Config {
+    pub parts: Parts,
+    pub work: Work,
+    pub http: Http,
+    pub shutdown_grace: Duration,
+}
+
+/// Where the three servers are.
+#[derive(Debug, Clone)]
+pub struct Parts {
+    pub database_url: String,
+    pub database_connections: u32,
+    pub mongodb_uri: String,
+    pub mongodb_connections: u32,
+    pub bus: bus::Settings,
+}
+
+/// Bounds of bus, relay, projector and feed.
+#[derive(Debug, Clone)]
+pub struct Work {
+    pub command: crate::command::Settings,
+    pub relay_shards: u32,
+    pub relay_batch: u32,
+    pub relay_sweep: Duration,
+    pub projector_batch: u16,
+    pub keep_changes: Duration,
+    /// How long a part may be silent, or an event unpublished, before the process is not ready.
+    pub ready_within: Duration,
+}
+
+/// The API's address, keys and bounds.
+#[derive(Debug, Clone)]
+pub struct Http {
+    pub addr: SocketAddr,
+    pub jwt_secret: String,
+    pub dev: bool,
+    pub graphiql: bool,
+    pub cors_origins: Vec<String>,
+    pub body_limit: usize,
+    pub operation_timeout: Duration,
+    pub limits: Limits,
+}
+
+/// What is wrong with the settings, one line each.
+#[derive(Debug, thiserror::Error)]
+#[error("the settings are not right:\n{}", .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
+pub struct ConfigError(Vec<String>);
+
+/// The secret of `--dev`. Anybody knows it, so nothing but `--dev` accepts it.
+pub const DEV_SECRET: &str = "orderflow development secret, known to everybody";
+
+impl Config {
+    /// Checks all settings.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn new(options: &Options) -> Result<Self, ConfigError> {
+        let mut problems = Problems::default();
+        let parts = parts(&options.parts, &mut problems);
+        let work = work(&options.work, &mut problems);
+        let http = http(&options.http, &mut problems);
+        let shutdown_grace = problems.duration("ORDERFLOW_SHUTDOWN_GRACE", &options.http.shutdown_grace, 0, 600);
+        problems.finish(Self { parts, work, http, shutdown_grace })
+    }
+
+    /// Checks only where the parts are, for commands that need no more.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn parts(options: &PartsOptions) -> Result<Parts, ConfigError> {
+        let mut problems = Problems::default();
+        let parts = parts(options, &mut problems);
+        problems.finish(parts)
+    }
+
+    /// Checks only the bounds of the work.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn work(options: &WorkOptions) -> Result<Work, ConfigError> {
+        let mut problems = Problems::default();
+        let work = work(options, &mut problems);
+        problems.finish(work)
+    }
+}
+
+fn parts(options: &PartsOptions, problems: &mut Problems) -> Parts {
+    Parts {
+        database_url: problems.url("DATABASE_URL", options.database_url.as_deref(), &["postgres://", "postgresql://"]),
+        database_connections: problems.number("ORDERFLOW_DATABASE_CONNECTIONS", &options.database_connections, 2, 1_000),
+        mongodb_uri: problems.url("MONGODB_URI", options.mongodb_uri.as_deref(), &["mongodb://", "mongodb+srv://"]),
+        mongodb_connections: problems.number("ORDERFLOW_MONGODB_CONNECTIONS", &options.mongodb_connections, 2, 10_000),
+        bus: bus::Settings {
+            url: problems.url("AMQP_URL", options.amqp_url.as_deref(), &["amqp://", "amqps://"]),
+            partitions: problems.number("ORDERFLOW_PARTITIONS", &options.partitions, 1, 256),
+        },
+    }
+}
+
+fn work(options: &WorkOptions, problems: &mut Problems) -> Work {
+    Work {
+        command: crate::command::Settings {
+            lanes: problems.number("ORDERFLOW_COMMAND_LANES", &options.command_lanes, 1, 64),
+            queue: problems.number("ORDERFLOW_COMMAND_QUEUE", &options.command_queue, 1, 100_000),
+            group: problems.number("ORDERFLOW_COMMAND_GROUP", &options.command_group, 1, 1_000),
+            patience: problems.duration("ORDERFLOW_COMMAND_PATIENCE", &options.command_patience, 1, 600),
+        },
+        relay_shards: problems.number("ORDERFLOW_RELAY_SHARDS", &options.relay_shards, 1, 64),
+        relay_batch: problems.number("ORDERFLOW_RELAY_BATCH", &options.relay_batch, 1, 10_000),
+        relay_sweep: problems.duration("ORDERFLOW_RELAY_SWEEP", &options.relay_sweep, 0, 60),
+        projector_batch: problems.number("ORDERFLOW_PROJECTOR_BATCH", &options.projector_batch, 1, 5_000),
+        keep_changes: problems.duration("ORDERFLOW_KEEP_CHANGES", &options.keep_changes, 60, 366 * 86_400),
+        ready_within: problems.duration("ORDERFLOW_READY_WITHIN", &options.ready_within, 1, 3_600),
+    }
+}
+
+fn http(options: &HttpOptions, problems: &mut Problems) -> Http {
+    let secret = match (&options.jwt_secret, options.dev) {
+        (Some(secret), _) if secret.len() >= 32 => secret.clone(),
+        (Some(_), _) => problems.note("ORDERFLOW_JWT_SECRET: must have at least 32 characters; openssl rand -hex 32 makes one"),
+        (None, true) => DEV_SECRET.to_owned(),
+        (None, false) => problems.note(
+            "ORDERFLOW_JWT_SECRET: is not set, and outside --dev there is no built-in secret; openssl rand -hex 32 makes one",
+        ),
+    };
+    let origins = options.cors_origins.as_deref().unwrap_or_default();
+    Http {
+        addr: problems
+            .parse("ORDERFLOW_HTTP_ADDR", &options.addr, "an address and port such as 127.0.0.1:8080")
+            .unwrap_or_else(fallback),
+        jwt_secret: secret,
+        dev: options.dev,
+        graphiql: problems.switch("ORDERFLOW_GRAPHIQL", options.graphiql.as_deref(), options.dev),
+        cors_origins: origins.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(str::to_owned).collect(),
+        body_limit: problems.number("ORDERFLOW_BODY_LIMIT", &options.body_limit, 1_024, 64 * 1024 * 1024),
+        operation_timeout: problems.duration("ORDERFLOW_OPERATION_TIMEOUT", &options.operation_timeout, 1, 600),
+        limits: Limits {
+            depth: problems.number("ORDERFLOW_MAX_DEPTH", &options.max_depth, 5, 200),
+            complexity: problems.number("ORDERFLOW_MAX_COMPLEXITY", &options.max_complexity, 10, 1_000_000),
+            introspection: problems.switch("ORDERFLOW_INTROSPECTION", options.introspection.as_deref(), options.dev),
+            payload_wait: PayloadWait(problems.duration("ORDERFLOW_PAYLOAD_WAIT", &options.payload_wait, 0, 10)),
+        },
+    }
+}
+
+/// Never used: a problem has been noted, so the configuration is not made.
+fn fallback() -> SocketAddr {
+    SocketAddr::from(([127, 0, 0, 1], 8080))
+}

@@ -1,0 +1,50 @@
+//! GraphQL: translation and nothing else. Mutations see the face of the command side, everything else sees the face of the query side,
+//! and no resolver sees a store or a driver.
+
+mod context;
+mod error;
+mod mutation;
+mod payload;
+mod query;
+mod scalars;
+mod subscription;
+mod types;
+
+pub use context::{Caller, Limits, PayloadWait};
+pub use error::ErrorCode;
+pub use mutation::Writer;
+
+use crate::query::Reader;
+use async_graphql::Schema;
+
+/// The executable schema.
+pub type OrderflowSchema = Schema<query::QueryRoot, mutation::MutationRoot, subscription::SubscriptionRoot>;
+
+/// Builds the schema over both sides.
+pub fn schema(writer: Writer, reader: Reader, limits: &Limits) -> OrderflowSchema {
+    let mut builder = builder()
+        .data(writer)
+        .data(reader)
+        .data(limits.payload_wait)
+        .limit_depth(limits.depth)
+        .limit_complexity(limits.complexity)
+        .limit_recursive_depth(limits.depth.max(32))
+        .limit_directives(10);
+    if !limits.introspection {
+        builder = builder.disable_introspection();
+    }
+    builder.finish()
+}
+
+fn builder() -> async_graphql::SchemaBuilder<query::QueryRoot, mutation::MutationRoot, subscription::SubscriptionRoot> {
+    Schema::build(query::QueryRoot, mutation::MutationRoot::default(), subscription::SubscriptionRoot)
+        // Reached through the interface only.
+        .register_output_type::<types::Node>()
+}
+
+/// The schema definition, as it stands in `schema.graphql`.
+pub fn sdl() -> String {
+    let options =
+        async_graphql::SDLExportOptions::new().sorted_fields().sorted_arguments().sorted_enum_items().include_specified_by();
+    builder().finish().sdl_with_options(options)
+}

@@ -1,0 +1,78 @@
+//! Liveness, readiness, metrics and the schema definition.
+//!
+//! Ready means that every part this process runs is really moving: not that a port is open.
+
+use super::Api;
+use crate::{command, health::Beat, query::Store};
+use axum::{
+    Json, Router,
+    extract::State,
+    http::{StatusCode, header},
+    response::{IntoResponse, Response},
+    routing::get,
+};
+use serde_json::{Map, Value, json};
+use std::{future::Future, sync::Arc, time::Duration};
+
+/// What readiness looks at. A part that this process does not run is none.
+pub struct Checks {
+    pub database: command::Database,
+    pub store: Store,
+    pub feed: Option<Beat>,
+    pub relay: Option<Beat>,
+    pub projector: Option<Beat>,
+    /// How long a part may be silent, and an event unpublished.
+    pub within: Duration,
+}
+
+#[derive(Clone)]
+pub struct Health(pub Arc<Checks>);
+
+pub fn routes() -> Router<Api> {
+    Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(render))
+}
+
+async fn ready(State(api): State<Api>) -> Response {
+    let checks = &api.health.0;
+    let now = api.clock.now();
+    let mut parts = Map::new();
+    let mut ready = !api.shutdown.is_draining();
+    let mut tell = |name: &str, problem: Option<String>| {
+        ready &= problem.is_none();
+        parts.insert(name.to_owned(), problem.map_or_else(|| json!("ok"), Value::String));
+    };
+    let outbox = within(command::relay::oldest_unpublished(&checks.database)).await;
+    match outbox {
+        None => tell("postgresql", Some("does not answer".into())),
+        Some(since) => {
+            tell("postgresql", None);
+            let waits = since.map(|since| now - since).filter(|age| *age > checks.within);
+            tell("outbox", waits.map(|age| format!("an event has waited {} seconds to be published", age.whole_seconds())));
+        }
+    }
+    let answers = within(async { checks.store.ping().await.ok() }).await;
+    tell("mongodb", answers.is_none().then(|| "does not answer".into()));
+    for (name, beat) in [("feed", &checks.feed), ("relay", &checks.relay), ("projector", &checks.projector)] {
+        if let Some(beat) = beat {
+            tell(name, (!beat.alive(now, checks.within)).then(|| "is not moving".into()));
+        }
+    }
+    if api.shutdown.is_draining() {
+        parts.insert("shutdown".into(), json!("draining"));
+    }
+    let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+    (status, Json(json!({ "ready": ready, "parts": parts }))).into_response()
+}
+
+/// A probe must be answered soon, whatever hangs.
+async fn within<T>(check: impl Future<Output = Option<T>>) -> Option<T> {
+    tokio::time::timeout(Duration::from_secs(2), check).await.ok().flatten()
+}
+
+async fn render(State(api): State<Api>) -> String {
+    api.metrics.render()
+}
+
+pub async fn sdl(State(api): State<Api>) -> Response {
+    ([(header::CONTENT_TYPE, "text/plain; charset=utf-8")], api.sdl.to_string()).into_response()
+}

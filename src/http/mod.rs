@@ -1,0 +1,72 @@
+//! HTTP: routes, and the layers that every request passes.
+
+mod explorer;
+mod graphql;
+mod health;
+mod negotiate;
+mod sse;
+mod trace;
+mod ws;
+
+pub use explorer::dev_viewers;
+pub use health::{Checks, Health};
+
+use crate::{auth::Keys, clock::Clock, config, graphql::OrderflowSchema, shutdown::Shutdown};
+use axum::{
+    Router,
+    extract::DefaultBodyLimit,
+    http::{HeaderName, HeaderValue, Method, header},
+    routing::get,
+};
+use metrics_exporter_prometheus::PrometheusHandle;
+use std::sync::Arc;
+use tower_http::{
+    compression::CompressionLayer,
+    cors::{AllowOrigin, CorsLayer},
+    request_id::{MakeRequestUuid, PropagateRequestIdLayer, SetRequestIdLayer},
+};
+
+/// What the handlers share.
+#[derive(Clone)]
+pub struct Api {
+    pub schema: OrderflowSchema,
+    /// The schema definition, made once.
+    pub sdl: Arc<str>,
+    pub keys: Keys,
+    pub clock: Clock,
+    pub settings: Arc<config::Http>,
+    pub health: Health,
+    pub metrics: PrometheusHandle,
+    pub shutdown: Shutdown,
+}
+
+/// The whole API.
+pub fn router(api: Api) -> Router {
+    let mut routes = Router::new()
+        .route("/graphql", get(graphql::get).post(graphql::post))
+        .merge(health::routes())
+        .layer(CompressionLayer::new())
+        .layer(DefaultBodyLimit::max(api.settings.body_limit));
+    if api.settings.graphiql {
+        routes = routes.merge(explorer::routes());
+    }
+    if api.settings.limits.introspection {
+        routes = routes.route("/schema.graphql", get(health::sdl));
+    }
+    routes
+        .layer(cors(&api.settings.cors_origins))
+        .layer(PropagateRequestIdLayer::x_request_id())
+        .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
+        .with_state(api)
+}
+
+/// Only listed origins: a token in a page's storage must not work from another page.
+fn cors(origins: &[String]) -> CorsLayer {
+    let origins: Vec<HeaderValue> = origins.iter().filter_map(|origin| origin.parse().ok()).collect();
+    CorsLayer::new()
+        .allow_origin(AllowOrigin::list(origins))
+        .allow_methods([Method::GET, Method::POST])
+        .allow_headers([header::AUTHORIZATION, header::CONTENT_TYPE, header::ACCEPT, HeaderName::from_static("traceparent")])
+        .expose_headers([HeaderName::from_static("x-request-id")])
+        .max_age(std::time::Duration::from_secs(600))
+}

@@ -1,0 +1,193 @@
+//! One order, live: its state now (or what came since a cursor), then each version once and in order.
+
+use super::{Feed, News, OrderUpdate, Topic, UpdateKind, cursor::OrderCursor};
+use crate::{
+    query::{
+        QueryError, Reader,
+        view::{Change, ChangeId, OrderView},
+    },
+    value::{OrderId, Viewer},
+};
+use futures_util::Stream;
+use std::{collections::VecDeque, time::Duration};
+use tokio::sync::broadcast::{Receiver, error::RecvError};
+
+/// How long to wait for an order that is not there: it may just have been placed. A stranger's order is not there either.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+impl Reader {
+    /// Follows one order.
+    pub fn order_changed(
+        &self,
+        viewer: Viewer,
+        id: OrderId,
+        after: Option<String>,
+    ) -> impl Stream<Item = Result<OrderUpdate, QueryError>> + Send + use<> {
+        let start = Follow {
+            reader: self.clone(),
+            // Listening before reading: nothing falls between the two.
+            news: self.feed.listen(Topic::Order(id)),
+            viewer,
+            id,
+            after,
+            at: None,
+            ready: VecDeque::new(),
+            ended: false,
+        };
+        futures_util::stream::unfold(start, |mut follow| async move {
+            let update = follow.next().await?;
+            follow.ended = update.is_err();
+            Some((update, follow))
+        })
+    }
+}
+
+struct Follow {
+    reader: Reader,
+    news: Receiver<News>,
+    viewer: Viewer,
+    id: OrderId,
+    after: Option<String>,
+    /// The last change that was told.
+    at: Option<OrderCursor>,
+    /// Read from the log and not told yet; at most a chunk.
+    ready: VecDeque<OrderUpdate>,
+    ended: bool,
+}
+
+impl Follow {
+    async fn next(&mut self) -> Option<Result<OrderUpdate, QueryError>> {
+        if self.ended {
+            return None;
+        }
+        if self.at.is_none()
+            && let Err(error) = self.begin().await
+        {
+            return Some(Err(error));
+        }
+        loop {
+            if let Some(update) = self.ready.pop_front() {
+                return Some(Ok(update));
+            }
+            match self.news.recv().await {
+                Ok(News::Change(change)) => {
+                    if let Some(update) = self.advance(&change) {
+                        return Some(Ok(update));
+                    }
+                }
+                Ok(_) => {}
+                // Too slow for the ring: the log has what fell out of it.
+                Err(RecvError::Lagged(_)) => {
+                    if let Err(error) = self.catch_up().await {
+                        return Some(Err(error));
+                    }
+                }
+                Err(RecvError::Closed) => return None,
+            }
+        }
+    }
+
+    async fn begin(&mut self) -> Result<(), QueryError> {
+        let cursor = self.after.as_deref().map(OrderCursor::read).transpose()?;
+        let order = self.visible_order().await?;
+        match cursor {
+            None => {
+                let at = place(&order);
+                self.at = Some(at);
+                self.ready.push_back(OrderUpdate {
+                    kind: UpdateKind::Snapshot,
+                    cursor: at.write(),
+                    order: Some(order),
+                    event: None,
+                    skipped_versions: 0,
+                });
+                Ok(())
+            }
+            Some(cursor) => {
+                self.at = Some(cursor);
+                self.catch_up().await
+            }
+        }
+    }
+
+    async fn visible_order(&mut self) -> Result<OrderView, QueryError> {
+        let looking = async {
+            loop {
+                if let Some(order) = self.reader.order(&self.viewer, self.id).await? {
+                    return Ok(order);
+                }
+                // Also when the ring was overrun: looking again is all that is needed.
+                let _ = self.news.recv().await;
+            }
+        };
+        match tokio::time::timeout(PATIENCE, looking).await {
+            Ok(found) => found,
+            Err(_) => Err(QueryError::NotFound),
+        }
+    }
+
+    /// Makes an update of a change that has not been told yet.
+    fn advance(&mut self, change: &Change) -> Option<OrderUpdate> {
+        let at = self.at?;
+        let newer = if change.id.partition == at.change.partition {
+            change.id.number > at.change.number
+        } else {
+            // The order's key moved to another queue: versions still tell.
+            change.order.version > at.version
+        };
+        if !newer {
+            return None;
+        }
+        let now = place(&change.order);
+        self.at = Some(now);
+        Some(OrderUpdate {
+            kind: UpdateKind::Change,
+            cursor: now.write(),
+            order: Some(change.order.clone()),
+            event: Some(change.event.clone()),
+            skipped_versions: 0,
+        })
+    }
+
+    /// Reads what has not been told from the log; where the log does not reach back, tells so.
+    async fn catch_up(&mut self) -> Result<(), QueryError> {
+        let Some(at) = self.at else { return Ok(()) };
+        let Some(order) = self.reader.order(&self.viewer, self.id).await? else { return Err(QueryError::NotFound) };
+        let newest = place(&order);
+        if newest.change == at.change || newest.version < at.version {
+            return Ok(());
+        }
+        let missed = self.reader.feed.changes_of(self.id, ChangeId { ..at.change }).await?;
+        let whole = missed.first().is_some_and(|first| first.order.version <= at.version + 1);
+        if !whole {
+            self.at = Some(newest);
+            self.ready.push_back(OrderUpdate {
+                kind: UpdateKind::Resync,
+                cursor: newest.write(),
+                order: Some(order),
+                event: None,
+                skipped_versions: newest.version - at.version,
+            });
+            return Ok(());
+        }
+        for change in &missed {
+            let update = self.advance(change);
+            self.ready.extend(update);
+        }
+        // More than a chunk: the ring may have been overrun meanwhile, so read on before listening again.
+        if missed.len() as i64 >= super::log::CHUNK {
+            Box::pin(self.catch_up()).await?;
+        }
+        Ok(())
+    }
+}
+
+fn place(order: &OrderView) -> OrderCursor {
+    OrderCursor { change: order.change, version: order.version }
+}
+
+impl std::fmt::Debug for Feed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Feed")
+    }
+}

@@ -1,0 +1,169 @@
+//! Keeps the one change stream of the process open.
+
+use super::{Feed, News, Topic};
+use crate::{
+    bus::Backoff,
+    clock::Clock,
+    health::Beat,
+    query::{
+        store::{StoreError, names},
+        view::{Change, ChangeId, ProductView},
+    },
+    shutdown::Shutdown,
+};
+use mongodb::bson::{Document, RawDocumentBuf, deserialize_from_slice, doc};
+use serde::Deserialize;
+use std::{sync::Arc, time::Duration};
+
+/// An event of the change stream, as far as we ask for it.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Noticed {
+    operation_type: String,
+    #[serde(default)]
+    ns: Option<Namespace>,
+    #[serde(default)]
+    document_key: Option<Document>,
+    #[serde(default)]
+    full_document: Option<RawDocumentBuf>,
+}
+
+#[derive(Deserialize)]
+struct Namespace {
+    #[serde(default)]
+    coll: String,
+}
+
+impl Feed {
+    /// Feeds the topics until the drain, reopening the stream whenever it is lost.
+    pub async fn run(self, clock: Clock, beat: Beat, shutdown: Shutdown) {
+        let mut backoff = Backoff::default();
+        while !shutdown.is_draining() {
+            let lost = tokio::select! {
+                lost = self.watch_until_lost(&clock, &beat, &mut backoff) => lost,
+                () = shutdown.draining() => return,
+            };
+            let Err(error) = lost else { continue };
+            let wait = backoff.next();
+            tracing::warn!(%error, retry_in_ms = wait.as_millis(), "the change stream is lost and opened anew");
+            tokio::select! {
+                () = tokio::time::sleep(wait) => {}
+                () = shutdown.draining() => return,
+            }
+        }
+    }
+
+    async fn watch_until_lost(&self, clock: &Clock, beat: &Beat, backoff: &mut Backoff) -> Result<(), StoreError> {
+        let pipeline = [
+            doc! { "$match": {
+                "operationType": { "$in": ["insert", "replace", "update", "drop", "rename", "dropDatabase", "invalidate"] },
+                "$or": [
+                    { "ns.coll": names::CHANGES, "operationType": "insert" },
+                    { "ns.coll": { "$in": [names::PRODUCTS, names::USERS] } },
+                    { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
+                ],
+            } },
+            // Users' documents are only a signal to those who wait for them.
+            doc! { "$project": { "operationType": 1, "ns": 1, "documentKey": 1,
+            "fullDocument": { "$cond": [{ "$eq": ["$ns.coll", names::USERS] }, "$$REMOVE", "$fullDocument"] } } },
+        ];
+        // An empty answer each second shows that the stream lives.
+        let watch = self.store.database.watch().pipeline(pipeline).max_await_time(Duration::from_secs(1));
+        let mut stream = watch.await?.with_type::<Noticed>();
+        // From here on nothing escapes the stream; what came before is in the log.
+        self.catch_up_all().await?;
+        backoff.reset();
+        loop {
+            match stream.next_if_any().await? {
+                Some(noticed) => self.notice(noticed).await?,
+                None => self.hub().sweep(),
+            }
+            beat.beat(clock.now());
+            if !stream.is_alive() {
+                return Err(mongodb::error::Error::custom("the server closed the change stream"));
+            }
+        }
+    }
+
+    async fn notice(&self, noticed: Noticed) -> Result<(), StoreError> {
+        let collection = noticed.ns.as_ref().map_or("", |ns| ns.coll.as_str());
+        match (noticed.operation_type.as_str(), collection, &noticed.full_document) {
+            ("insert", names::CHANGES, Some(document)) => {
+                let change: Change = deserialize_from_slice(document.as_bytes())?;
+                self.take(change).await
+            }
+            ("insert" | "replace", names::PRODUCTS, Some(document)) => {
+                let product: ProductView = deserialize_from_slice(document.as_bytes())?;
+                let topic = Topic::Product(product.id);
+                let news = News::Product(Arc::new(product));
+                let mut hub = self.hub();
+                hub.tell(topic, &news);
+                hub.tell(Topic::AnyProduct, &news);
+                Ok(())
+            }
+            ("insert" | "replace" | "update", names::USERS, _) => {
+                let id = noticed.document_key.as_ref().and_then(|key| key.get_str("_id").ok()).and_then(|id| id.parse().ok());
+                if let Some(id) = id {
+                    self.hub().tell(Topic::User(id), &News::User);
+                }
+                Ok(())
+            }
+            ("insert" | "replace" | "update", _, _) => Ok(()),
+            // Dropped or renamed under us: what is there now is found by opening anew.
+            (operation, collection, _) => {
+                Err(mongodb::error::Error::custom(format!("{operation} of {collection} ended the change stream")))
+            }
+        }
+    }
+
+    /// Publishes a change in its place: a repeated one is dropped, and what is missing before it is read from the log first.
+    async fn take(&self, change: Change) -> Result<(), StoreError> {
+        let seen = self.hub().seen.get(&change.id.partition).copied().unwrap_or(0);
+        if change.id.number <= seen {
+            return Ok(());
+        }
+        if change.id.number > seen + 1 {
+            self.catch_up(change.id.partition, change.id.number).await?;
+            return Ok(());
+        }
+        self.hub().publish(change);
+        Ok(())
+    }
+
+    async fn catch_up_all(&self) -> Result<(), StoreError> {
+        let newest = self.newest().await?;
+        {
+            let mut hub = self.hub();
+            if !hub.started {
+                // Nobody has been told anything yet, so there is nothing to repeat.
+                hub.seen = newest;
+                hub.started = true;
+                return Ok(());
+            }
+        }
+        for (partition, number) in newest {
+            self.catch_up(partition, number).await?;
+        }
+        Ok(())
+    }
+
+    async fn catch_up(&self, partition: i32, upto: i64) -> Result<(), StoreError> {
+        loop {
+            let seen = self.hub().seen.get(&partition).copied().unwrap_or(0);
+            if seen >= upto {
+                return Ok(());
+            }
+            let missed = self.changes(ChangeId { partition, number: seen }, upto, None).await?;
+            metrics::counter!("orderflow_feed_caught_up_total").increment(missed.len() as u64);
+            if missed.is_empty() {
+                // The log does not reach back so far. Subscribers find that out for themselves, from their own cursors.
+                self.hub().seen.insert(partition, upto);
+                return Ok(());
+            }
+            let mut hub = self.hub();
+            for change in missed {
+                hub.publish(change);
+            }
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! Questions about orders.
+
+use super::{
+    OrderFilter, QueryError, Reader,
+    page::{self, Direction, Page, PageArgs, SortKey},
+    store::names,
+    view::{EventView, OrderView, date},
+};
+use crate::value::{OrderId, Viewer};
+use futures_util::TryStreamExt;
+use mongodb::bson::{Bson, Document, doc};
+use serde::Deserialize;
+
+/// How a list of orders is sorted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OrderSort {
+    PlacedAt,
+    UpdatedAt,
+    Total,
+    Number,
+}
+
+impl OrderSort {
+    fn key(self, direction: Direction) -> SortKey {
+        let (name, field) = match self {
+            Self::PlacedAt => ("placed", "placedAt"),
+            Self::UpdatedAt => ("updated", "updatedAt"),
+            Self::Total => ("total", "total"),
+            Self::Number => ("number", "number"),
+        };
+        SortKey { name, field, direction }
+    }
+
+    fn value(self, order: &OrderView) -> Bson {
+        match self {
+            Self::PlacedAt => Bson::DateTime(date::to_bson(order.placed_at)),
+            Self::UpdatedAt => Bson::DateTime(date::to_bson(order.updated_at)),
+            Self::Total => Bson::Int64(order.total),
+            Self::Number => Bson::Int64(order.number),
+        }
+    }
+}
+
+/// A part of an order's history, oldest first.
+#[derive(Debug)]
+pub struct HistoryPage {
+    pub items: Vec<EventView>,
+    /// The place of the first item.
+    pub start: usize,
+    pub total: usize,
+}
+
+/// The history is long; nothing but [`Reader::history`] reads it.
+fn without_history() -> Document {
+    doc! { "history": 0 }
+}
+
+impl Reader {
+    /// One order, if it exists and this viewer may see it.
+    pub async fn order(&self, viewer: &Viewer, id: OrderId) -> Result<Option<OrderView>, QueryError> {
+        let Ok(mut filter) = OrderFilter::default().query(viewer) else { return Ok(None) };
+        filter.insert("_id", id.to_string());
+        Ok(self.store.collection::<OrderView>(names::ORDERS).find_one(filter).projection(without_history()).await?)
+    }
+
+    /// A page of orders.
+    pub async fn orders(
+        &self,
+        viewer: &Viewer,
+        filter: &OrderFilter,
+        sort: OrderSort,
+        direction: Direction,
+        args: &PageArgs,
+    ) -> Result<Page<OrderView>, QueryError> {
+        let key = sort.key(direction);
+        let Ok(query) = filter.query(viewer) else {
+            return Ok(page::plan(args, Document::new(), key)?.page(Vec::new(), |_: &OrderView| String::new()));
+        };
+        let plan = page::plan(args, query, key)?;
+        if plan.is_empty() {
+            return Ok(plan.page(Vec::new(), |_: &OrderView| String::new()));
+        }
+        let cursor = self
+            .store
+            .collection::<OrderView>(names::ORDERS)
+            .find(plan.filter.clone())
+            .projection(without_history())
+            .sort(plan.sort.clone())
+            .limit(plan.limit)
+            .await?;
+        let found: Vec<OrderView> = cursor.try_collect().await?;
+        Ok(plan.page(found, |order| page::cursor(key, &sort.value(order), &order.id.to_string())))
+    }
+
+    /// How many orders there are in a list.
+    pub async fn count_orders(&self, viewer: &Viewer, filter: &OrderFilter) -> Result<u64, QueryError> {
+        let Ok(query) = filter.query(viewer) else { return Ok(0) };
+        let orders = self.store.collection::<OrderView>(names::ORDERS);
+        let count = orders.count_documents(query.clone());
+        // Without a filter the count would read every document; by the index of ids it reads only that.
+        Ok(if query.is_empty() { count.hint(mongodb::options::Hint::Keys(doc! { "_id": 1 })).await? } else { count.await? })
+    }
+
+    /// A part of an order's history. The order has been read for this viewer before.
+    pub async fn history(&self, id: OrderId, start: usize, limit: usize) -> Result<HistoryPage, QueryError> {
+        #[derive(Deserialize)]
+        struct Found {
+            history: Vec<EventView>,
+            total: i64,
+        }
+        let slice = [Bson::String("$history".into()), to_i64(start).into(), to_i64(limit.max(1)).into()];
+        let pipeline = [
+            doc! { "$match": { "_id": id.to_string() } },
+            doc! { "$project": { "_id": 0, "total": { "$toLong": { "$size": "$history" } }, "history": { "$slice": slice.to_vec() } } },
+        ];
+        let orders = self.store.collection::<Document>(names::ORDERS);
+        let mut cursor = orders.aggregate(pipeline).with_type::<Found>().await?;
+        let Some(mut found) = cursor.try_next().await? else { return Err(QueryError::NotFound) };
+        found.history.truncate(limit);
+        Ok(HistoryPage { items: found.history, start, total: usize::try_from(found.total).unwrap_or_default() })
+    }
+}
+
+fn to_i64(n: usize) -> i64 {
+    i64::try_from(n).unwrap_or(i64::MAX)
+}

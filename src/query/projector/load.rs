@@ -1,0 +1,136 @@
+//! Reads the documents that a batch touches.
+
+use super::{
+    waiting::Waiting,
+    working_set::{Arrived, WorkingSet},
+};
+use crate::{
+    event::{Event, Stream, UserEvent},
+    query::{
+        store::{Store, StoreError},
+        view::{OrderView, ProductView, UserView},
+    },
+    value::{OrderId, ProductId, UserId},
+};
+use futures_util::TryStreamExt;
+use mongodb::{
+    ClientSession,
+    bson::{Document, doc},
+};
+use serde::de::DeserializeOwned;
+use std::collections::{BTreeSet, HashMap};
+
+use crate::query::store::names;
+
+/// The streams of a batch, and whose orders must follow a new name.
+#[derive(Debug, Default)]
+pub struct Touched {
+    pub streams: BTreeSet<Stream>,
+    orders: BTreeSet<OrderId>,
+    users: BTreeSet<UserId>,
+    products: BTreeSet<ProductId>,
+    /// Users whose profile changes, with the version after it.
+    pub renamed: HashMap<UserId, i64>,
+    partitions: BTreeSet<i32>,
+}
+
+impl Touched {
+    pub fn partition(partition: i32) -> Self {
+        Self { partitions: BTreeSet::from([partition]), ..Self::default() }
+    }
+
+    pub fn by(events: impl Iterator<Item = Arrived>) -> Self {
+        let mut touched = Self::default();
+        for arrived in events {
+            let meta = &arrived.envelope.meta;
+            touched.streams.insert(meta.stream);
+            touched.partitions.insert(arrived.partition);
+            match meta.stream {
+                Stream::Order(id) => {
+                    touched.orders.insert(id);
+                    touched.users.insert(UserId(meta.partition_key));
+                }
+                Stream::User(id) => {
+                    touched.users.insert(id);
+                }
+                Stream::Product(id) | Stream::Stock(id) => {
+                    touched.products.insert(id);
+                }
+            }
+            if let (Event::User(UserEvent::ProfileUpdated { .. }), Stream::User(id)) = (&arrived.envelope.event, meta.stream) {
+                let newest = touched.renamed.entry(id).or_default();
+                *newest = meta.version.max(*newest);
+            }
+        }
+        touched
+    }
+}
+
+pub async fn load(store: &Store, session: &mut ClientSession, touched: &Touched) -> Result<WorkingSet, StoreError> {
+    let mut set = WorkingSet::default();
+    let mut order_filters = Vec::new();
+    if !touched.orders.is_empty() {
+        order_filters.push(doc! { "_id": { "$in": texts(&touched.orders) } });
+    }
+    for (user, version) in &touched.renamed {
+        order_filters.push(doc! { "customer.id": user.to_string(), "customer.version": { "$lt": version } });
+    }
+    for filter in order_filters {
+        // The history is only ever added to, so it need not be read.
+        for order in find::<OrderView>(store, session, names::ORDERS, filter, Some(doc! { "history": 0 })).await? {
+            set.orders.insert(order.id, order);
+        }
+    }
+    if !touched.users.is_empty() {
+        let filter = doc! { "_id": { "$in": texts(&touched.users) } };
+        for user in find::<UserView>(store, session, names::USERS, filter, None).await? {
+            set.users.insert(user.id, user);
+        }
+    }
+    if !touched.products.is_empty() {
+        let filter = doc! { "_id": { "$in": texts(&touched.products) } };
+        for product in find::<ProductView>(store, session, names::PRODUCTS, filter, None).await? {
+            set.products.insert(product.id, product);
+        }
+    }
+    set.positions = positions(store, session, touched).await?.positions;
+    Ok(set)
+}
+
+/// Only the counters of the change log.
+pub async fn positions(store: &Store, session: &mut ClientSession, touched: &Touched) -> Result<WorkingSet, StoreError> {
+    let mut set = WorkingSet::default();
+    let partitions: Vec<i32> = touched.partitions.iter().copied().collect();
+    for position in find::<Document>(store, session, names::POSITIONS, doc! { "_id": { "$in": partitions } }, None).await? {
+        if let (Ok(partition), Ok(number)) = (position.get_i32("_id"), position.get_i64("number")) {
+            set.positions.insert(partition, number);
+        }
+    }
+    Ok(set)
+}
+
+/// The events that wait behind the given streams.
+pub async fn waiting(store: &Store, session: &mut ClientSession, streams: &BTreeSet<Stream>) -> Result<Vec<Waiting>, StoreError> {
+    let filter = doc! { "stream": { "$in": texts(streams) } };
+    find(store, session, names::WAITING, filter, None).await
+}
+
+async fn find<T: DeserializeOwned + Send + Sync>(
+    store: &Store,
+    session: &mut ClientSession,
+    collection: &str,
+    filter: Document,
+    projection: Option<Document>,
+) -> Result<Vec<T>, StoreError> {
+    let documents = store.collection::<T>(collection);
+    let mut find = documents.find(filter);
+    if let Some(projection) = projection {
+        find = find.projection(projection);
+    }
+    let mut cursor = find.session(&mut *session).await?;
+    cursor.stream(session).try_collect().await
+}
+
+fn texts<T: ToString>(ids: &BTreeSet<T>) -> Vec<String> {
+    ids.iter().map(ToString::to_string).collect()
+}

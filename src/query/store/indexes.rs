@@ -1,0 +1,81 @@
+//! The indexes: one for each filter and each sort that the API offers. `tests/it/read_model.rs` asserts that no listed query scans a
+//! whole collection.
+
+use super::{Store, StoreError, names};
+use mongodb::{
+    IndexModel,
+    bson::{Document, doc},
+    options::IndexOptions,
+};
+use std::time::Duration;
+
+pub(super) async fn ensure(store: &Store, keep_changes: Duration) -> Result<(), StoreError> {
+    let existing = store.database.list_collection_names().await?;
+    for name in [names::ORDERS, names::USERS, names::PRODUCTS, names::SALES, names::CHANGES, names::POSITIONS, names::WAITING] {
+        if existing.iter().any(|known| known == name) {
+            continue;
+        }
+        match store.database.create_collection(name).await {
+            Ok(()) => {}
+            // 48 is NamespaceExists: another process was faster.
+            Err(error) if code(&error) == Some(48) => {}
+            Err(error) => return Err(error),
+        }
+    }
+    // Every sort ends in the id, which makes the order total and cursors stable.
+    let orders = [
+        doc! { "placedAt": 1, "_id": 1 },
+        doc! { "updatedAt": 1, "_id": 1 },
+        doc! { "total": 1, "_id": 1 },
+        doc! { "number": 1, "_id": 1 },
+        doc! { "customer.id": 1, "placedAt": 1, "_id": 1 },
+        doc! { "customer.id": 1, "updatedAt": 1, "_id": 1 },
+        doc! { "customer.id": 1, "total": 1, "_id": 1 },
+        doc! { "customer.id": 1, "number": 1, "_id": 1 },
+        doc! { "status": 1, "placedAt": 1, "_id": 1 },
+        doc! { "lines.productId": 1, "placedAt": 1, "_id": 1 },
+        doc! { "search": 1 },
+    ];
+    create(store, names::ORDERS, orders).await?;
+    let products = [
+        doc! { "name": 1, "_id": 1 },
+        doc! { "price": 1, "_id": 1 },
+        doc! { "unitsSold": 1, "_id": 1 },
+        doc! { "updatedAt": 1, "_id": 1 },
+        doc! { "sku": 1 },
+        doc! { "search": 1 },
+        doc! { "active": 1, "name": 1, "_id": 1 },
+    ];
+    create(store, names::PRODUCTS, products).await?;
+    create(store, names::SALES, [doc! { "start": 1 }]).await?;
+    create(store, names::WAITING, [doc! { "stream": 1, "version": 1 }]).await?;
+    create(store, names::CHANGES, [doc! { "_id.p": 1, "_id.s": 1 }, doc! { "order._id": 1, "_id.s": 1 }]).await?;
+    expire_changes(store, keep_changes).await
+}
+
+async fn create(store: &Store, collection: &str, keys: impl IntoIterator<Item = Document>) -> Result<(), StoreError> {
+    let indexes = keys.into_iter().map(|keys| IndexModel::builder().keys(keys).build());
+    store.collection::<Document>(collection).create_indexes(indexes).await.map(|_| ())
+}
+
+/// Old changes go away by themselves. A changed setting is applied to the index that is there.
+async fn expire_changes(store: &Store, keep: Duration) -> Result<(), StoreError> {
+    let options = IndexOptions::builder().name("expiry".to_owned()).expire_after(keep).build();
+    let index = IndexModel::builder().keys(doc! { "at": 1 }).options(options).build();
+    match store.collection::<Document>(names::CHANGES).create_index(index).await {
+        // 85 is IndexOptionsConflict: it exists with another time.
+        Err(error) if code(&error) == Some(85) => {
+            let seconds = i64::try_from(keep.as_secs()).unwrap_or(i64::MAX);
+            let change = doc! { "collMod": names::CHANGES, "index": { "name": "expiry", "expireAfterSeconds": seconds } };
+            store.database.run_command(change).await.map(|_| ())
+        }
+        other => other.map(|_| ()),
+    }
+}
+
+fn code(error: &StoreError) -> Option<i32> {
+    match &*error.kind {
+        mongodb::error::ErrorKind::Command(error) => Some(error.code),
+        _ => None,
+    }
+}

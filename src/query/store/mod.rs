@@ -1,0 +1,98 @@
+//! MongoDB. Only the read side reaches this module.
+
+mod indexes;
+mod transaction;
+
+pub(super) use transaction::{Bulk, transact};
+
+use mongodb::{
+    Client, Collection, Database,
+    bson::{Document, doc},
+    options::{Acknowledgment, ClientOptions, ReadConcern, SelectionCriteria, WriteConcern},
+};
+use std::time::Duration;
+
+/// What went wrong with MongoDB, for the log.
+pub type StoreError = mongodb::error::Error;
+
+/// The read model.
+#[derive(Debug, Clone)]
+pub struct Store {
+    pub(super) client: Client,
+    pub(super) database: Database,
+}
+
+/// The collections of the read model.
+pub(super) mod names {
+    pub const ORDERS: &str = "orders";
+    pub const USERS: &str = "users";
+    pub const PRODUCTS: &str = "products";
+    pub const SALES: &str = "sales";
+    /// See `view::Change`.
+    pub const CHANGES: &str = "changes";
+    /// The number of the newest change of each partition.
+    pub const POSITIONS: &str = "positions";
+    /// Events that cannot be applied yet: they came early, or something is wrong with them or with an earlier one of their stream.
+    pub const WAITING: &str = "waiting";
+}
+
+impl Store {
+    /// Opens a pool of at most `connections`. The database is the one named in the address, else `orderflow`.
+    ///
+    /// # Errors
+    /// The address is not one. That the server answers is found out by the first use.
+    pub async fn connect(uri: &str, connections: u32) -> Result<Self, StoreError> {
+        let mut options = ClientOptions::parse(uri).await?;
+        options.app_name = Some("orderflow".into());
+        options.max_pool_size = Some(connections.max(1));
+        options.server_selection_timeout = Some(Duration::from_secs(3));
+        options.connect_timeout = Some(Duration::from_secs(3));
+        // What is acknowledged survives the loss of a minority of members, and what is read cannot be rolled back.
+        options.write_concern = Some(majority());
+        options.read_concern = Some(ReadConcern::majority());
+        // The primary: a receipt says what has been applied there, and a secondary may be behind.
+        options.selection_criteria = Some(SelectionCriteria::ReadPreference(mongodb::options::ReadPreference::Primary));
+        let name = options.default_database.clone().unwrap_or_else(|| "orderflow".into());
+        let client = Client::with_options(options)?;
+        let database = client.database(&name);
+        Ok(Self { client, database })
+    }
+
+    pub(super) fn collection<T: Send + Sync>(&self, name: &str) -> Collection<T> {
+        self.database.collection(name)
+    }
+
+    /// Makes collections and indexes. Safe to run twice and by several processes at once.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn migrate(&self, keep_changes: Duration) -> Result<(), StoreError> {
+        indexes::ensure(self, keep_changes).await
+    }
+
+    /// What the server says of itself, for `doctor`: its version, the replica set's name if it is one, and whether it is writable.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn check(&self) -> Result<(String, Option<String>, bool), StoreError> {
+        let build = self.database.run_command(doc! { "buildInfo": 1 }).await?;
+        let hello: Document = self.database.run_command(doc! { "hello": 1 }).await?;
+        Ok((
+            build.get_str("version").unwrap_or("unknown").to_owned(),
+            hello.get_str("setName").ok().map(str::to_owned),
+            hello.get_bool("isWritablePrimary").unwrap_or(false),
+        ))
+    }
+
+    /// Whether the server answers.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn ping(&self) -> Result<(), StoreError> {
+        self.database.run_command(doc! { "ping": 1 }).await.map(|_| ())
+    }
+}
+
+pub(super) fn majority() -> WriteConcern {
+    WriteConcern::builder().w(Acknowledgment::Majority).journal(true).build()
+}

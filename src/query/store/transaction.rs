@@ -1,0 +1,112 @@
+//! One transaction a batch: what guards a counter and the counter move together, or not at all.
+
+use super::{Store, StoreError, majority};
+use futures_util::future::BoxFuture;
+use mongodb::{
+    ClientSession,
+    bson::{Document, doc},
+    error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT},
+    options::ReadConcern,
+};
+
+/// How often a transaction is tried again after a conflict or an election, and a commit whose outcome is unknown.
+const ATTEMPTS: u32 = 8;
+
+/// Runs `work` in a transaction until it commits. `work` may run several times, so it must not keep anything of an earlier run.
+///
+/// # Errors
+/// The last error, when no attempt succeeded.
+pub async fn transact<T, F>(store: &Store, mut work: F) -> Result<T, StoreError>
+where
+    F: for<'a> FnMut(&'a mut ClientSession) -> BoxFuture<'a, Result<T, StoreError>>,
+{
+    let mut session = store.client.start_session().await?;
+    for attempt in 1.. {
+        // Snapshot reads: guards are compared with one state of all collections, and anybody else's write to them aborts us.
+        session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(majority()).await?;
+        let result = match work(&mut session).await {
+            Ok(value) => commit(&mut session).await.map(|()| value),
+            Err(error) => {
+                // The server ends it anyway when it cannot hear this.
+                let _ = session.abort_transaction().await;
+                Err(error)
+            }
+        };
+        match result {
+            Err(error) if error.contains_label(TRANSIENT_TRANSACTION_ERROR) && attempt < ATTEMPTS => {
+                metrics::counter!("orderflow_projector_conflicts_total").increment(1);
+            }
+            result => return result,
+        }
+    }
+    Err(mongodb::error::Error::custom("no attempt was made"))
+}
+
+async fn commit(session: &mut ClientSession) -> Result<(), StoreError> {
+    for _ in 1..ATTEMPTS {
+        match session.commit_transaction().await {
+            // It may have committed; asking again is safe and tells.
+            Err(error) if error.contains_label(UNKNOWN_TRANSACTION_COMMIT_RESULT) => {}
+            result => return result,
+        }
+    }
+    session.commit_transaction().await
+}
+
+/// Writes to one collection, sent as one command each of `update`, `insert` and `delete`. (`bulkWrite` over collections needs
+/// MongoDB 8, and 6 is supported.)
+#[derive(Debug, Default)]
+pub struct Bulk {
+    updates: Vec<Document>,
+    inserts: Vec<Document>,
+    deletes: Vec<Document>,
+}
+
+impl Bulk {
+    /// Replaces or updates the one document that `query` finds, or makes it.
+    pub fn upsert(&mut self, query: Document, update: Document) {
+        self.updates.push(doc! { "q": query, "u": update, "upsert": true });
+    }
+
+    pub fn insert(&mut self, document: Document) {
+        self.inserts.push(document);
+    }
+
+    pub fn delete(&mut self, query: Document) {
+        self.deletes.push(doc! { "q": query, "limit": 1 });
+    }
+
+    /// Sends everything.
+    ///
+    /// # Errors
+    /// The driver's, or that a write was refused.
+    pub async fn send(self, store: &Store, session: &mut ClientSession, collection: &str) -> Result<(), StoreError> {
+        let commands = [
+            (doc! { "update": collection }, "updates", self.updates),
+            (doc! { "insert": collection }, "documents", self.inserts),
+            (doc! { "delete": collection }, "deletes", self.deletes),
+        ];
+        for (mut command, name, mut operations) in commands {
+            // The server takes at most 100,000 operations and 48 MB at once; batches are far below the first, and large orders are
+            // kept below the second by this.
+            const MOST: usize = 1_000;
+            while !operations.is_empty() {
+                let rest = operations.split_off(operations.len().min(MOST));
+                command.insert(name, std::mem::replace(&mut operations, rest));
+                let answer = store.database.run_command(command.clone()).session(&mut *session).await?;
+                refused(&answer)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Write errors come in a successful answer.
+fn refused(answer: &Document) -> Result<(), StoreError> {
+    match answer.get_array("writeErrors") {
+        Ok(errors) if !errors.is_empty() => {
+            Err(mongodb::error::Error::custom(format!("{} writes were refused, first: {}", errors.len(), errors[0])))
+        }
+        _ => Ok(()),
+    }
+}

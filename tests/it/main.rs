@@ -1,0 +1,5 @@
+//! All integration tests in one binary: one link.
+
+mod architecture;
+mod domain;
+mod golden;

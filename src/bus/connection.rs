@@ -42,7 +42,7 @@ impl Backoff {
     const LONGEST: Duration = Duration::from_secs(5);
 
     /// The wait before the next attempt.
-    pub fn next(&mut self) -> Duration {
+    pub fn pause(&mut self) -> Duration {
         let whole = (Self::FIRST * 2_u32.pow(self.attempts.min(10))).min(Self::LONGEST);
         self.attempts = self.attempts.saturating_add(1);
         whole.mul_f64(rand::random_range(0.5..=1.0))

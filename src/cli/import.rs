@@ -1,6 +1,6 @@
 //! `orderflow import`.
 
-use super::{Both, Failure, File, Writing};
+use super::{Both, Failure, File, Writing, say};
 use crate::{command::Lookup, import::online_retail};
 use clap::{Args, Subcommand};
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
@@ -38,12 +38,12 @@ impl Import {
         let report = report?;
         let json = serde_json::to_string_pretty(&report)?;
         match &import.report {
-            Some(path) if path.as_os_str() == "-" => println!("{json}"),
+            Some(path) if path.as_os_str() == "-" => say(&format!("{json}\n"))?,
             Some(path) => {
                 std::fs::write(path, json)?;
-                print!("{report}");
+                say(&report.to_string())?;
             }
-            None => print!("{report}"),
+            None => say(&report.to_string())?,
         }
         if report.adds_up() { Ok(()) } else { Err("the report does not add up: this is a bug of the import".into()) }
     }

@@ -31,7 +31,7 @@ pub struct Cli {
 #[derive(Debug, Subcommand)]
 enum Run {
     /// Serves until a signal: API, relay and projector, or only the roles named
-    Serve(serve::Serve),
+    Serve(Box<serve::Serve>),
     /// Brings both databases' schemas up to date; safe to run twice and by several at once
     Migrate(Both),
     /// Loads a small shop to look at: users, products, orders in every status
@@ -81,10 +81,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             Run::Demo(args) => load_demo(&args).await,
             Run::Import(import) => import.run().await,
             Run::Token(token) => token.run(),
-            Run::Schema => {
-                print!("{}", graphql::sdl());
-                Ok(())
-            }
+            Run::Schema => say(&graphql::sdl()),
             Run::Doctor(parts) => doctor::run(&parts).await,
         }
     })
@@ -130,6 +127,15 @@ impl Writing {
         // The lanes end when nothing can feed them any more.
         drop(self.bus);
         Ok(self.shutdown.finish().await?)
+    }
+}
+
+/// Prints to standard output. A reader that has gone away (`| head`) has heard enough.
+fn say(text: &str) -> Result<(), Failure> {
+    use std::io::{ErrorKind, Write};
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() == ErrorKind::BrokenPipe => Ok(()),
+        other => Ok(other?),
     }
 }
 

@@ -9,7 +9,7 @@ use crate::{
     http::dev_viewers,
 };
 use clap::Args;
-use std::{net::SocketAddr, time::Duration};
+use std::{io::Write, net::SocketAddr, time::Duration};
 
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -51,6 +51,5 @@ fn greet(config: &Config, addr: SocketAddr) -> Result<(), Failure> {
             println!("  {label:<14} {}", keys.sign(&viewer, Clock::system().now(), Duration::from_secs(7 * 86_400))?);
         }
     }
-    use std::io::Write as _;
     Ok(std::io::stdout().flush()?)
 }

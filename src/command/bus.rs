@@ -68,7 +68,6 @@ impl Bus {
         let (answer, outcome) = oneshot::channel();
         let started = std::time::Instant::now();
         // A remainder of the number of lanes is within usize and in bounds.
-        #[expect(clippy::cast_possible_truncation, reason = "a remainder of a usize fits into one")]
         self.lanes[lane as usize].try_send(Job { command, answer }).map_err(|refused| match refused {
             mpsc::error::TrySendError::Full(_) => Fault::Busy,
             mpsc::error::TrySendError::Closed(_) => Fault::Unavailable,

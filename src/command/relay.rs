@@ -67,7 +67,7 @@ impl Relay {
                 () = shutdown.draining() => return,
             };
             let Err(error) = lost else { return };
-            let wait = backoff.next();
+            let wait = backoff.pause();
             tracing::warn!(%error, shard = self.shard, retry_in_ms = wait.as_millis(), "the relay lost its way and starts anew");
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}
@@ -192,7 +192,7 @@ async fn listen(database: Database, wake: Arc<Notify>, shutdown: Shutdown) {
             tracing::warn!(%error, "the relay hears no notifications and relies on its sweep");
         }
         tokio::select! {
-            () = tokio::time::sleep(backoff.next()) => {}
+            () = tokio::time::sleep(backoff.pause()) => {}
             () = shutdown.draining() => return,
         }
     }

@@ -37,7 +37,7 @@ pub struct CommandError {
     pub code: CommandErrorCode,
     /// A sentence for people.
     pub message: String,
-    /// Where in the arguments the reason lies, such as ["input", "lines", "0", "quantity"].
+    /// Where in the arguments the reason lies, such as `["input", "lines", "0", "quantity"]`.
     pub path: Option<Vec<String>>,
     /// With CONFLICT, the version that is there now.
     pub current_version: Option<i32>,

@@ -72,14 +72,14 @@ impl Reader {
             let inner_from = if hour_of(from) == from { from } else { hour_of(from) + time::Duration::HOUR };
             let inner_to = hour_of(to);
             if inner_from < inner_to {
-                rows.extend(self.from_orders(None, from, inner_from, by).await?);
-                rows.extend(self.from_buckets(inner_from, inner_to, by).await?);
-                rows.extend(self.from_orders(None, inner_to, to, by).await?);
+                rows.extend(self.sold_in_orders(None, from, inner_from, by).await?);
+                rows.extend(self.sold_in_buckets(inner_from, inner_to, by).await?);
+                rows.extend(self.sold_in_orders(None, inner_to, to, by).await?);
             } else {
-                rows.extend(self.from_orders(None, from, to, by).await?);
+                rows.extend(self.sold_in_orders(None, from, to, by).await?);
             }
         } else if let Some(own) = viewer.user_id() {
-            rows.extend(self.from_orders(Some(own.to_string()), from, to, by).await?);
+            rows.extend(self.sold_in_orders(Some(own.to_string()), from, to, by).await?);
         }
         let buckets = add_up(rows);
         if buckets.len() > MOST {
@@ -88,7 +88,7 @@ impl Reader {
         Ok(buckets)
     }
 
-    async fn from_buckets(&self, from: Time, to: Time, by: Granularity) -> Result<Vec<Row>, StoreError> {
+    async fn sold_in_buckets(&self, from: Time, to: Time, by: Granularity) -> Result<Vec<Row>, StoreError> {
         let pipeline = [
             doc! { "$match": { "start": { "$gte": date::to_bson(from), "$lt": date::to_bson(to) } } },
             group("$start", by, "$orderCount".into(), "$itemCount".into(), "$revenue".into()),
@@ -96,7 +96,7 @@ impl Reader {
         self.rows(names::SALES, pipeline).await
     }
 
-    async fn from_orders(&self, customer: Option<String>, from: Time, to: Time, by: Granularity) -> Result<Vec<Row>, StoreError> {
+    async fn sold_in_orders(&self, customer: Option<String>, from: Time, to: Time, by: Granularity) -> Result<Vec<Row>, StoreError> {
         if from >= to {
             return Ok(Vec::new());
         }

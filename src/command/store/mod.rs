@@ -49,6 +49,9 @@ pub async fn connect(url: &str, connections: u32) -> Result<Database, DbErr> {
     Ok(Database(sea_orm::Database::connect(options).await?))
 }
 
+/// Any constant that nobody else in this database uses.
+const MIGRATION_LOCK: i64 = 0x6f72_6465_7266_6c6f;
+
 /// Brings the schema up to date. Safe to run twice and by several processes at once: they take turns by an advisory lock.
 ///
 /// # Errors
@@ -59,11 +62,9 @@ pub async fn migrate(url: &str) -> Result<(), DbErr> {
     let mut options = ConnectOptions::new(url);
     options.max_connections(2).connect_timeout(Duration::from_secs(3)).sqlx_logging(false);
     let database = sea_orm::Database::connect(options).await?;
-    // Any constant that nobody else in this database uses.
-    const LOCK: i64 = 0x6f72_6465_7266_6c6f;
     let turn = database.begin().await?;
     turn.execute_unprepared("SET LOCAL lock_timeout = '120s'").await?;
-    turn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({LOCK})")).await?;
+    turn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
     migrations::Migrator::up(&database, None).await?;
     turn.commit().await
 }

@@ -42,7 +42,7 @@ impl<'a> Records<'a> {
             let raw = self.bytes.get(from..offset(self.reader.position())).unwrap_or_default();
             let gap = raw.iter().take_while(|byte| matches!(byte, b'\r' | b'\n')).count();
             let (blank, raw) = raw.split_at(gap);
-            let line = line + blank.iter().filter(|byte| **byte == b'\n').count() as u64;
+            let line = line + blank.split(|byte| *byte == b'\n').skip(1).count() as u64;
             let text = raw.trim_ascii_end();
 
             let first_end = text.iter().position(|byte| *byte == b'\n');

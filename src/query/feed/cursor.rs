@@ -37,11 +37,8 @@ impl OrderCursor {
 
 /// Writes how far a subscriber to a list has come.
 pub fn write(positions: &Positions) -> String {
-    let mut text = String::from("l");
-    for (partition, number) in positions {
-        text.push_str(&format!(" {partition}:{number}"));
-    }
-    URL_SAFE_NO_PAD.encode(text)
+    let places: Vec<String> = positions.iter().map(|(partition, number)| format!("{partition}:{number}")).collect();
+    URL_SAFE_NO_PAD.encode(format!("l {}", places.join(" ")))
 }
 
 /// Reads it back.
@@ -55,6 +52,7 @@ pub fn read(text: &str) -> Result<Positions, QueryError> {
         return Err(wrong());
     }
     parts
+        .filter(|part| !part.is_empty())
         .map(|part| {
             let (partition, number) = part.split_once(':').ok_or_else(wrong)?;
             Ok((partition.parse().map_err(|_| wrong())?, number.parse().map_err(|_| wrong())?))

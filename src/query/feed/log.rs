@@ -12,7 +12,7 @@ use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 
 /// Changes read at once by whoever catches up.
-pub(super) const CHUNK: i64 = 200;
+pub(super) const CHUNK: usize = 200;
 
 impl Feed {
     /// The newest number of each partition.
@@ -43,7 +43,7 @@ impl Feed {
 
     async fn read_log(&self, filter: Document) -> Result<Vec<Change>, StoreError> {
         let log = self.store.collection::<Change>(names::CHANGES);
-        log.find(filter).sort(doc! { "_id.s": 1 }).limit(CHUNK).await?.try_collect().await
+        log.find(filter).sort(doc! { "_id.s": 1 }).limit(CHUNK as i64).await?.try_collect().await
     }
 
     /// Whether the log still has the change after `after`; old ones are dropped in time.

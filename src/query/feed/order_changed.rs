@@ -175,7 +175,7 @@ impl Follow {
             self.ready.extend(update);
         }
         // More than a chunk: the ring may have been overrun meanwhile, so read on before listening again.
-        if missed.len() as i64 >= super::log::CHUNK {
+        if missed.len() >= super::log::CHUNK {
             Box::pin(self.catch_up()).await?;
         }
         Ok(())

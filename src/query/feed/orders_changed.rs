@@ -121,10 +121,11 @@ impl Follow {
             }
             let after = ChangeId { partition, number };
             if !self.reader.feed.reaches_back_to(after).await? {
-                return self.resync(partition, upto);
+                self.resync(partition, upto);
+                return Ok(());
             }
             let missed = self.reader.feed.changes(after, upto, self.customer).await?;
-            let done = (missed.len() as i64) < super::log::CHUNK;
+            let done = missed.len() < super::log::CHUNK;
             for change in &missed {
                 let update = self.advance(change);
                 self.ready.extend(update);
@@ -143,7 +144,7 @@ impl Follow {
     }
 
     /// The log no longer has what came after the cursor: the list must be read again.
-    fn resync(&mut self, partition: i32, upto: i64) -> Result<(), QueryError> {
+    fn resync(&mut self, partition: i32, upto: i64) {
         self.at.insert(partition, upto);
         self.ready.push_back(OrderUpdate {
             kind: UpdateKind::Resync,
@@ -152,6 +153,5 @@ impl Follow {
             event: None,
             skipped_versions: 0,
         });
-        Ok(())
     }
 }

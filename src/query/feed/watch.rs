@@ -44,7 +44,7 @@ impl Feed {
                 () = shutdown.draining() => return,
             };
             let Err(error) = lost else { continue };
-            let wait = backoff.next();
+            let wait = backoff.pause();
             tracing::warn!(%error, retry_in_ms = wait.as_millis(), "the change stream is lost and opened anew");
             tokio::select! {
                 () = tokio::time::sleep(wait) => {}

@@ -41,7 +41,7 @@ pub async fn run(store: Store, settings: Settings, clock: Clock, beat: Beat, shu
     while !shutdown.is_draining() {
         let lost = project_until_lost(&store, &settings, &clock, &beat, &mut backoff, &shutdown).await;
         let Err(error) = lost else { return };
-        let wait = backoff.next();
+        let wait = backoff.pause();
         tracing::warn!(%error, retry_in_ms = wait.as_millis(), "the projector lost its way and starts anew");
         tokio::select! {
             () = tokio::time::sleep(wait) => {}

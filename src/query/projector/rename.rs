@@ -16,7 +16,7 @@ use futures_util::TryStreamExt;
 use mongodb::bson::doc;
 
 /// Orders renamed in one transaction.
-const CHUNK: i64 = 500;
+const CHUNK: usize = 500;
 
 /// Renames the orders of every user whose new profile is the next event of theirs. What is left over, at most a chunk, goes with the
 /// event itself.
@@ -45,10 +45,10 @@ async fn chunk(store: &Store, arrived: &Arrived, id: UserId, user: &UserView, cl
         Box::pin(async move {
             let filter = doc! { "customer.id": id.to_string(), "customer.version": { "$lt": user.version } };
             let documents = store.collection::<OrderView>(names::ORDERS);
-            let find = documents.find(filter).projection(doc! { "history": 0 }).limit(CHUNK);
+            let find = documents.find(filter).projection(doc! { "history": 0 }).limit(CHUNK as i64);
             let mut cursor = find.session(&mut *session).await?;
             let orders: Vec<OrderView> = cursor.stream(&mut *session).try_collect().await?;
-            if (orders.len() as i64) < CHUNK {
+            if orders.len() < CHUNK {
                 return Ok(false);
             }
             // The partition's counter, and nothing else: the user's document waits for the event itself.

@@ -3,7 +3,7 @@
 use super::{waiting::Waiting, working_set::WorkingSet};
 use crate::query::{
     store::{Bulk, Store, StoreError, names},
-    view::date,
+    view::{Contribution, date},
 };
 use mongodb::{
     ClientSession,
@@ -73,7 +73,7 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
 fn sales(set: &WorkingSet) -> Bulk {
     let mut sales = Bulk::default();
     for ((hour, currency, partition), more) in &set.sales {
-        if *more == Default::default() {
+        if *more == Contribution::default() {
             continue;
         }
         let id = format!("{}:{currency}:{partition}", hour.unix_timestamp());

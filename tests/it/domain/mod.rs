@@ -7,4 +7,5 @@ mod products;
 mod properties;
 mod shop;
 mod stock;
+mod texts;
 mod users;

@@ -108,11 +108,51 @@ fn a_newly_agreed_price_beats_the_one_agreed_before() {
 }
 
 #[test]
-fn what_went_off_sale_since_may_stay_but_not_come() {
+fn what_stays_keeps_the_name_and_the_number_it_was_bought_under() {
     let order = an_order().line(&mug(), 2).placed();
-    yes(order.tries(change_to(an_order().line(&mug().off_sale(), 1))));
+    let today = mug().known_as("MUG-L", "Large mug").costing(gbp(9_900));
+    let order = order.after(change_to(an_order().line(&today, 1).line(&today, 1)));
+    let told: Vec<_> = order.lines.iter().map(|line| (line.sku.as_str(), line.name.as_str(), line.unit_price)).collect();
+    assert_eq!(told, [("MUG", "Mug", gbp(850)), ("MUG-L", "Large mug", gbp(9_900))], "one line stays, the other comes new");
+    let order = order.after(change_to(an_order().line_at(&today, 1, gbp(600))));
+    assert_eq!((order.lines[0].name.as_str(), order.total), ("Mug", gbp(600)), "a newly agreed price is no new name");
+}
+
+#[test]
+fn a_product_in_several_lines_keeps_the_price_of_each_of_them_once_and_in_order() {
+    let order = an_order().line_at(&mug(), 2, gbp(700)).line(&teapot(), 1).line(&mug(), 1).placed();
+    let dearer = mug().costing(gbp(990));
+    let order = order.after(change_to(an_order().line(&dearer, 1).line(&dearer, 5).line(&teapot(), 1).line(&dearer, 3)));
+    let prices: Vec<_> = order.lines.iter().map(|line| (line.progress.quantity, line.unit_price)).collect();
+    assert_eq!(prices, [(1, gbp(700)), (5, gbp(850)), (1, gbp(2_400)), (3, gbp(990))]);
+    assert_eq!(order.total, gbp(700 + 5 * 850 + 2_400 + 3 * 990));
+}
+
+#[test]
+fn an_agreed_price_uses_up_the_line_that_it_changes() {
+    let order = an_order().line_at(&mug(), 1, gbp(700)).line_at(&mug(), 1, gbp(800)).placed();
+    let order = order.after(change_to(an_order().line_at(&mug(), 1, gbp(600)).line(&mug(), 1).line(&mug(), 1)));
+    assert_eq!(order.lines.iter().map(|line| line.unit_price).collect::<Vec<_>>(), [gbp(600), gbp(800), gbp(850)]);
+}
+
+#[test]
+fn what_went_off_sale_since_may_stay_or_become_less_but_not_more() {
+    let (order, gone) = (an_order().line(&mug(), 2).placed(), mug().off_sale());
+    for fewer in [1, 2] {
+        yes(order.tries(change_to(an_order().line(&gone, fewer))));
+    }
+    no(order.tries(change_to(an_order().line(&gone, 3))), Code::ProductUnavailable, "input.lines.0.productId");
+    no(order.tries(change_to(an_order().line_at(&gone, 3, gbp(1)))), Code::ProductUnavailable, "input.lines.0.productId");
+    no(order.tries(change_to(an_order().line(&gone, 2).line(&gone, 1))), Code::ProductUnavailable, "input.lines.1.productId");
+}
+
+#[test]
+fn what_is_off_sale_cannot_come_into_an_order() {
+    let order = an_order().line(&mug(), 2).placed();
     let answer = order.tries(change_to(an_order().line(&mug(), 2).line(&teapot().off_sale(), 1)));
     no(answer, Code::ProductUnavailable, "input.lines.1.productId");
+    let order = order.after(change_to(an_order().line(&teapot(), 1)));
+    no(order.tries(change_to(an_order().line(&mug().off_sale(), 1))), Code::ProductUnavailable, "input.lines.0.productId");
 }
 
 #[test]
@@ -139,15 +179,6 @@ fn a_change_is_held_to_the_same_rules_as_a_placing() {
 fn a_change_of_nothing_is_no_change() {
     let order = an_order().line(&mug(), 2).placed();
     no(order.tries(OrderCommand::Update { lines: None, shipping_address: None, note: None }), Code::InvalidInput, "");
-}
-
-#[test]
-fn an_order_cannot_be_changed_for_ever() {
-    let mut order = an_order().line(&mug(), 2).placed();
-    order.version = MAX_EVENTS - 1;
-    let order = order.after(add_note("one more"));
-    assert_eq!(order.version, MAX_EVENTS);
-    no(order.tries(add_note("and another")), Code::QuantityExceeded, "");
 }
 
 // Paying
@@ -323,6 +354,56 @@ fn only_lines_of_this_order_are_paid_back() {
     let order = an_order().line(&mug(), 2).placed().after(pay());
     no(order.tries(refund(&[part(5, 1)])), Code::NotFound, "input.lines.0.lineId");
     no(order.tries(refund(&[])), Code::InvalidInput, "input.lines");
+}
+
+// Without end
+
+/// The order after so many steps that this is its version.
+fn at_version(version: i64, order: Order) -> Order {
+    Order { version, ..order }
+}
+
+#[test]
+fn what_can_be_repeated_cannot_be_repeated_for_ever() {
+    let pending = an_order().line(&mug(), 3).placed();
+    let paid = pending.clone().after(pay());
+    let delivered = paid.clone().after(ship_all()).after(deliver());
+    let again = [
+        (&pending, add_note("and another")),
+        (&pending, change_to(an_order().line(&mug(), 1))),
+        (&paid, ship(&[part(0, 1)])),
+        (&paid, refund(&[part(0, 1)])),
+        (&delivered, refund(&[part(0, 1)])),
+    ];
+    for (order, command) in again {
+        let order = at_version(MAX_EVENTS - 1, order.clone());
+        let last = order.clone().after(command.clone());
+        assert_eq!(last.version, MAX_EVENTS);
+        no(at_version(MAX_EVENTS, order).tries(command.clone()), Code::QuantityExceeded, "");
+        no(last.tries(command), Code::QuantityExceeded, "");
+    }
+}
+
+#[test]
+fn no_order_gets_stuck_however_often_it_was_changed() {
+    let pending = at_version(MAX_EVENTS, an_order().line(&mug(), 3).placed());
+    let paid = pending.clone().after(pay());
+    let partly_shipped = at_version(MAX_EVENTS, an_order().line(&mug(), 3).placed().after(pay()).after(ship(&[part(0, 1)])));
+    let delivered = partly_shipped.clone().after(ship_all()).after(deliver());
+    assert_eq!((delivered.version, delivered.status()), (MAX_EVENTS + 2, OrderStatus::Delivered));
+    assert_eq!(pending.after(cancel()).status(), OrderStatus::Cancelled);
+    assert_eq!(paid.clone().after(cancel()).status(), OrderStatus::Cancelled);
+    assert_eq!(paid.clone().after(ship_all()).after(deliver()).status(), OrderStatus::Delivered);
+    for order in [paid, partly_shipped, delivered] {
+        assert_eq!(order.after(refund_all()).status(), OrderStatus::Refunded);
+    }
+}
+
+#[test]
+fn the_status_is_told_before_the_limit() {
+    let paid = at_version(MAX_EVENTS, an_order().line(&mug(), 3).placed().after(pay()));
+    no(paid.tries(add_note("too late")), Code::WrongStatus, "");
+    no(paid.after(cancel()).tries(refund(&[part(0, 1)])), Code::WrongStatus, "");
 }
 
 // What is foretold, what is remembered

@@ -83,6 +83,13 @@ impl Item {
         self.product.active = false;
         self
     }
+
+    /// The same product under another SKU and name.
+    pub fn known_as(mut self, sku: &str, name: &str) -> Self {
+        let other = item(0, sku, name, self.product.price).product;
+        (self.product.sku, self.product.name) = (other.sku, other.name);
+        self
+    }
 }
 
 pub fn customer() -> OrderCustomer {

@@ -1,7 +1,8 @@
 //! What orders do to stock: reserve, move the difference, set free; and that no more is ever promised than is there.
 
 use super::shop::{
-    Story, add_note, an_order, begun, cancel, change_to, deliver, mug, no, part, pay, refund, refund_all, ship_all, teapot, yes,
+    Story, add_note, an_order, begun, cancel, change_to, deliver, gbp, mug, no, part, pay, refund, refund_all, ship, ship_all,
+    teapot, yes,
 };
 use orderflow::{
     domain::{
@@ -9,7 +10,7 @@ use orderflow::{
         order::{Order, OrderCommand, movements},
         stock::{Movement, Stock, evolve},
     },
-    event::StockEvent,
+    event::{OrderEvent, StockEvent},
     value::ProductId,
 };
 
@@ -81,17 +82,52 @@ fn cancelling_sets_everything_free_again() {
 }
 
 #[test]
-fn a_refund_puts_nothing_back_but_counts_as_not_sold() {
+fn a_refund_sets_free_what_was_never_sent() {
     let paid = an_order().line(&mug(), 3).line(&teapot(), 1).placed().after(pay());
-    assert_eq!(moved_by(&paid, refund(&[part(0, 2)])), [(mug().id, 0, -2)]);
-    assert_eq!(moved_by(&paid, refund_all()), [(mug().id, 0, -3), (teapot().id, 0, -1)]);
-    assert_eq!(moved_by(&paid.after(ship_all()), refund(&[part(0, 1), part(0, 1)])), [(mug().id, 0, -2)]);
+    assert_eq!(moved_by(&paid, refund(&[part(0, 2)])), [(mug().id, 2, -2)]);
+    assert_eq!(moved_by(&paid, refund(&[part(0, 1), part(1, 1), part(0, 1)])), [(mug().id, 2, -2), (teapot().id, 1, -1)]);
+    assert_eq!(moved_by(&paid, refund_all()), [(mug().id, 3, -3), (teapot().id, 1, -1)]);
 }
 
 #[test]
-fn what_was_refunded_before_a_cancelling_is_not_counted_back_twice() {
-    let order = an_order().line(&mug(), 3).placed().after(pay()).after(refund(&[part(0, 1)]));
-    assert_eq!(moved_by(&order, cancel()), [(mug().id, 3, -2)]);
+fn a_refund_puts_nothing_back_that_was_sent_but_counts_as_not_sold() {
+    let shipped = an_order().line(&mug(), 3).line(&teapot(), 1).placed().after(pay()).after(ship_all());
+    assert_eq!(moved_by(&shipped, refund(&[part(0, 1), part(0, 1)])), [(mug().id, 0, -2)]);
+    assert_eq!(moved_by(&shipped.after(deliver()), refund_all()), [(mug().id, 0, -3), (teapot().id, 0, -1)]);
+}
+
+#[test]
+fn a_refund_takes_first_from_what_was_never_sent() {
+    let order = an_order().line(&mug(), 4).placed().after(pay()).after(ship(&[part(0, 2)]));
+    assert_eq!(moved_by(&order, refund(&[part(0, 1)])), [(mug().id, 1, -1)]);
+    assert_eq!(moved_by(&order, refund(&[part(0, 3)])), [(mug().id, 2, -3)]);
+    assert_eq!(moved_by(&order, refund(&[part(0, 1), part(0, 1), part(0, 1)])), [(mug().id, 2, -3)], "named thrice, the same");
+    let order = order.after(refund(&[part(0, 1)]));
+    assert_eq!(moved_by(&order, refund(&[part(0, 2)])), [(mug().id, 1, -2)], "one of them was set free before");
+    let order = order.after(ship_all());
+    assert_eq!(moved_by(&order, refund_all()), [(mug().id, 0, -3)], "the last one has left meanwhile");
+}
+
+#[test]
+fn each_line_knows_for_itself_what_was_sent() {
+    let order = an_order().line(&mug(), 2).line(&mug(), 1).placed().after(pay()).after(ship(&[part(0, 2)]));
+    assert_eq!(moved_by(&order, refund(&[part(0, 2)])), [(mug().id, 0, -2)]);
+    assert_eq!(moved_by(&order, refund_all()), [(mug().id, 1, -3)]);
+}
+
+#[test]
+fn what_was_refunded_before_a_cancelling_is_not_set_free_twice() {
+    let paid = an_order().line(&mug(), 3).line(&teapot(), 1).placed().after(pay());
+    let order = paid.clone().after(refund(&[part(0, 1)]));
+    assert_eq!(moved_by(&order, cancel()), [(mug().id, 2, -2), (teapot().id, 1, -1)]);
+    assert_eq!(moved_by(&paid.after(refund(&[part(1, 1)])), cancel()), [(mug().id, 3, -3)]);
+}
+
+#[test]
+fn a_refund_of_a_line_that_the_order_never_had_moves_nothing() {
+    let order = an_order().line(&mug(), 2).placed().after(pay());
+    let strange = OrderEvent::Refunded { lines: vec![part(7, 1)], amount: gbp(850), reason: None };
+    assert_eq!(movements(Some(&order), &strange), []);
 }
 
 // Levels
@@ -133,6 +169,33 @@ fn a_shelf_has_an_end() {
     assert_eq!(yes(on_shelf(Stock::MAX - 1).moved(&delivery(1))).available, Stock::MAX);
     no(on_shelf(Stock::MAX).moved(&delivery(1)), Code::InvalidInput, "input.delta");
     no(on_shelf(1).moved(&delivery(i64::MAX)), Code::InvalidInput, "input.delta");
+}
+
+#[test]
+fn what_an_order_gives_back_always_finds_room() {
+    let pending = an_order().line(&mug(), 3).placed();
+    let paid = pending.clone().after(pay());
+    let givers = [
+        (&pending, change_to(an_order().line(&mug(), 1))),
+        (&pending, cancel()),
+        (&paid, cancel()),
+        (&paid, refund(&[part(0, 1)])),
+        (&paid, refund_all()),
+    ];
+    for (order, command) in givers {
+        let movement = &movements(Some(order), &yes(order.tries(command)))[0];
+        let level = yes(on_shelf(Stock::MAX).moved(movement));
+        assert_eq!((level.available, level.units_sold), (Stock::MAX + movement.available, 10 - movement.available));
+        assert!(level.available > Stock::MAX);
+        assert_eq!(yes(level.moved(&taking(1))).available, level.available - 1, "and it can be ordered from there");
+    }
+}
+
+#[test]
+fn nothing_is_put_by_hand_on_a_shelf_that_is_fuller_than_full() {
+    let full = on_shelf(Stock::MAX + 3);
+    let delivery = Movement { product_id: mug().id, available: 1, units_sold: 0, path: "delta".into() };
+    no(full.moved(&delivery), Code::InvalidInput, "input.delta");
 }
 
 #[test]

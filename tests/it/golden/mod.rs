@@ -6,7 +6,7 @@
 use orderflow::{
     event::{
         Envelope, Event, LineQuantity, Meta, OrderCustomer, OrderEvent, OrderLine, OrderPlaced, ProductEvent, StockEvent,
-        StockMark, Stream, Unreadable, UserEvent,
+        StockMark, Stream, Unreadable, UserEvent, envelope::Header,
     },
     value::{
         Address, CommandId, Currency, DisplayName, Email, EventId, LineId, Money, Note, OrderId, ProductId, ProductName,
@@ -363,6 +363,55 @@ fn the_envelope_needs_neither_trace_nor_stock_marks() {
     }
     let read = Envelope::from_json(message.to_string().as_bytes()).expect("it is read all the same");
     assert_eq!(read, untraced(marked(placed.clone(), &[])));
+}
+
+#[test]
+fn every_attribute_is_one_that_a_cloud_event_may_have() {
+    for envelope in envelopes() {
+        let message = json(&written(&envelope));
+        for (name, value) in message.as_object().expect("a message is an object").iter().filter(|(name, _)| *name != "data") {
+            let plain = name.len() <= 20 && name.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit());
+            assert!(plain, "{name}: lower case, without separators, and short");
+            assert!(value.is_string() || value.is_i64() || value.is_boolean(), "{name}: a scalar, not {value}");
+        }
+    }
+}
+
+#[test]
+fn version_key_and_stock_stand_in_the_envelope_as_scalars() {
+    let message = json(&written(&orders()[0]));
+    assert_eq!((&message["streamversion"], message.get("sequence")), (&Value::from(1), None));
+    assert_eq!(message["partitionkey"], ADA.0.simple().to_string());
+    assert_eq!(message["stockmarks"], format!("{MUG}:3,{TEAPOT}:8"));
+    let paid = json(&written(&orders()[2]));
+    assert_eq!(
+        (&paid["streamversion"], paid.get("stockmarks")),
+        (&Value::from(3), None),
+        "what moves no stock says nothing of it"
+    );
+}
+
+#[test]
+fn stock_marks_that_cannot_be_read_are_not_passed_over() {
+    let mut message = json(&written(&orders()[0]));
+    let (no_version, no_number, of_an_order) = (MUG.to_string(), format!("{MUG}:many"), format!("{MUG}:3,{ORDER}:8"));
+    for marks in [&no_version, &no_number, &of_an_order] {
+        message["stockmarks"] = marks.as_str().into();
+        let answer = Envelope::from_json(message.to_string().as_bytes());
+        assert!(matches!(&answer, Err(Unreadable::Malformed { kind, .. }) if kind == "orderflow.order.placed.v1"), "{answer:?}");
+    }
+}
+
+#[test]
+fn a_message_that_cannot_be_read_still_says_where_it_belongs() {
+    for envelope in envelopes() {
+        let mut message = json(&written(&envelope));
+        message["type"] = "orderflow.order.placed.v2".into();
+        message["data"] = Value::Null;
+        let header: Header = serde_json::from_value(message).expect("id, stream and version are there");
+        let Meta { id, stream, version, .. } = envelope.meta;
+        assert_eq!((header.id, header.subject, header.version), (id, stream, version));
+    }
 }
 
 #[test]

@@ -1,0 +1,159 @@
+//! A whole Orderflow in this process: the production wiring, on a port of its own.
+
+use super::{Client, stack::Parts};
+use orderflow::{
+    app::{self, App},
+    auth::Keys,
+    clock::{Clock, Ids},
+    config::{Config, DEV_SECRET, Options, Role as Part},
+    value::{Role, Viewer},
+};
+use std::{net::SocketAddr, time::Duration};
+
+/// How an app is to be.
+pub struct Build {
+    roles: Vec<Part>,
+    flags: Vec<String>,
+}
+
+impl Build {
+    /// Only these parts of the work.
+    pub fn roles(mut self, roles: &[Part]) -> Self {
+        self.roles = roles.to_vec();
+        self
+    }
+
+    /// With a setting, as on the command line.
+    pub fn with(mut self, flag: &str, value: &str) -> Self {
+        self.flags.extend([flag.to_owned(), value.to_owned()]);
+        self
+    }
+
+    pub async fn start(self) -> TestApp {
+        let name = format!("t_{}", uuid::Uuid::now_v7().simple());
+        let parts = Parts::new(&name).await;
+        let config = config(&parts, &self.flags);
+        app::migrate(&config.parts, &config.work).await.expect("migrate");
+        let app = start(&config, &self.roles).await;
+        TestApp { app: Some(app), parts, config, more: Vec::new() }
+    }
+}
+
+pub struct TestApp {
+    app: Option<App>,
+    parts: Parts,
+    pub config: Config,
+    /// Further processes on the same parts.
+    more: Vec<App>,
+}
+
+impl TestApp {
+    /// Every role, in one process.
+    pub async fn start() -> Self {
+        Self::build().start().await
+    }
+
+    pub fn build() -> Build {
+        Build { roles: vec![Part::Api, Part::Relay, Part::Projector], flags: Vec::new() }
+    }
+
+    pub fn app(&self) -> &App {
+        self.app.as_ref().expect("the app runs")
+    }
+
+    pub fn addr(&self) -> SocketAddr {
+        self.app().addr.expect("the app has an API")
+    }
+
+    /// Starts one more process on the same parts, and gives the address of its API if it has one.
+    pub async fn join(&mut self, roles: &[Part]) -> Option<SocketAddr> {
+        let app = start(&self.config, roles).await;
+        let addr = app.addr;
+        self.more.push(app);
+        addr
+    }
+
+    /// Stops the first process, in order, and starts it again.
+    pub async fn restart(&mut self, roles: &[Part]) {
+        let app = self.app.take().expect("the app runs");
+        app.shutdown.finish().await.expect("an orderly end");
+        self.app = Some(start(&self.config, roles).await);
+    }
+
+    /// The broker throws everybody out.
+    pub async fn kick_everybody(&self) {
+        self.parts.kick_everybody().await;
+    }
+
+    pub fn bus(&self) -> orderflow::bus::Settings {
+        self.config.parts.bus.clone()
+    }
+
+    /// The read model as the driver sees it.
+    pub async fn mongo(&self) -> mongodb::Database {
+        let client = mongodb::Client::with_uri_str(&self.config.parts.mongodb_uri).await.expect("MongoDB");
+        client.default_database().expect("the address names a database")
+    }
+
+    /// The write model as the driver sees it.
+    pub async fn postgres(&self) -> sea_orm::DatabaseConnection {
+        sea_orm::Database::connect(&self.config.parts.database_url).await.expect("PostgreSQL")
+    }
+
+    pub fn token(&self, subject: &str, role: Role) -> String {
+        let viewer = Viewer { subject: subject.to_owned(), role };
+        Keys::hs256(DEV_SECRET).sign(&viewer, Clock::system().now(), Duration::from_secs(600)).expect("a token")
+    }
+
+    pub fn admin(&self) -> Client {
+        Client::new(self.addr(), Some(self.token("admin", Role::Admin)))
+    }
+
+    pub fn staff(&self) -> Client {
+        Client::new(self.addr(), Some(self.token("staff", Role::Staff)))
+    }
+
+    pub fn anonymous(&self) -> Client {
+        Client::new(self.addr(), None)
+    }
+
+    /// A client for a customer that exists.
+    pub fn as_customer(&self, id: &str) -> Client {
+        Client::new(self.addr(), Some(self.token(id, Role::Customer)))
+    }
+
+    /// Stops everything, in order, and leaves nothing behind. Fails if a task has died.
+    pub async fn close(mut self) {
+        for app in self.app.take().into_iter().chain(self.more.drain(..)) {
+            app.shutdown.finish().await.expect("no task has died");
+        }
+        self.parts.drop().await;
+    }
+}
+
+async fn start(config: &Config, roles: &[Part]) -> App {
+    app::start(config, roles, &Clock::system(), &Ids::system()).await.expect("the app starts")
+}
+
+fn config(parts: &Parts, flags: &[String]) -> Config {
+    #[derive(clap::Parser)]
+    struct Line {
+        #[command(flatten)]
+        options: Options,
+    }
+    let fixed = [
+        "test",
+        "--dev",
+        "--http-addr=127.0.0.1:0",
+        // Two are enough to be apart, and declare sooner than eight.
+        "--partitions=2",
+        "--database-connections=6",
+        "--mongodb-connections=16",
+        &format!("--database-url={}", parts.database_url),
+        &format!("--amqp-url={}", parts.amqp_url),
+        &format!("--mongodb-uri={}", parts.mongodb_uri),
+    ]
+    .map(str::to_owned);
+    let line = <Line as clap::Parser>::parse_from(fixed.into_iter().chain(flags.iter().cloned()));
+    Config::new(&line.options).expect("the configuration is right")
+}

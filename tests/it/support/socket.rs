@@ -1,0 +1,70 @@
+//! `graphql-transport-ws`, as a frontend speaks it.
+
+use super::PATIENCE;
+use futures_util::{SinkExt, StreamExt};
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use tokio::net::TcpStream;
+use tokio_tungstenite::{MaybeTlsStream, WebSocketStream, connect_async, tungstenite::{Message, client::IntoClientRequest}};
+
+pub struct Socket {
+    stream: WebSocketStream<MaybeTlsStream<TcpStream>>,
+}
+
+impl Socket {
+    pub async fn open(addr: SocketAddr, token: Option<&str>) -> Self {
+        let mut request = format!("ws://{addr}/graphql").into_client_request().expect("a request");
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().expect("a header"));
+        let (stream, _) = connect_async(request).await.expect("the server upgrades");
+        let mut socket = Self { stream };
+        let payload = token.map_or_else(|| json!({}), |token| json!({ "authorization": format!("Bearer {token}") }));
+        socket.send(json!({ "type": "connection_init", "payload": payload })).await;
+        assert_eq!(socket.receive().await["type"], "connection_ack");
+        socket
+    }
+
+    async fn send(&mut self, message: Value) {
+        self.stream.send(Message::text(message.to_string())).await.expect("the socket is open");
+    }
+
+    async fn receive(&mut self) -> Value {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("nothing came");
+            match message.expect("the socket is open").expect("a message") {
+                Message::Text(text) => {
+                    let message: Value = serde_json::from_str(&text).expect("JSON");
+                    match message["type"].as_str() {
+                        Some("ping") => self.send(json!({ "type": "pong" })).await,
+                        _ => return message,
+                    }
+                }
+                Message::Ping(_) | Message::Pong(_) => {}
+                other => panic!("the server sent {other:?}"),
+            }
+        }
+    }
+
+    pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
+        self.send(json!({ "id": id, "type": "subscribe", "payload": { "query": query, "variables": variables } })).await;
+    }
+
+    /// The next message of a subscription, whole.
+    pub async fn message(&mut self) -> Value {
+        self.receive().await
+    }
+
+    /// The data of the next result, which has no errors.
+    pub async fn next(&mut self) -> Value {
+        let mut message = self.receive().await;
+        assert_eq!(message["type"], "next", "{message:#}");
+        assert!(message["payload"].get("errors").is_none(), "{message:#}");
+        message["payload"]["data"].take()
+    }
+
+    /// The next change of the orders that are followed.
+    pub async fn change(&mut self) -> Value {
+        let mut data = self.next().await;
+        let field = data.as_object().and_then(|o| o.keys().next().cloned()).expect("a field");
+        data[&field].take()
+    }
+}

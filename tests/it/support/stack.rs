@@ -1,0 +1,106 @@
+//! What a test app has of the three servers for itself: a database from a template, a vhost, and a MongoDB database.
+
+use orderflow::command;
+use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use std::env::var;
+
+fn address(name: &str) -> String {
+    var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`, or eval \"$(scripts/stack env test)\" first"))
+}
+
+/// The address with another database (or vhost) at its end.
+fn with_last(url: &str, last: &str) -> String {
+    let (base, query) = url.split_once('?').map_or((url, String::new()), |(base, query)| (base, format!("?{query}")));
+    let slash = base.rfind('/').expect("an address has a path");
+    format!("{}/{last}{query}", &base[..slash])
+}
+
+pub struct Parts {
+    pub database_url: String,
+    pub amqp_url: String,
+    pub mongodb_uri: String,
+    name: String,
+}
+
+impl Parts {
+    pub async fn new(name: &str) -> Self {
+        let parts = Self {
+            database_url: with_last(&address("DATABASE_URL"), name),
+            amqp_url: with_last(&address("AMQP_URL"), name),
+            mongodb_uri: with_last(&address("MONGODB_URI"), name),
+            name: name.to_owned(),
+        };
+        let admin = Database::connect(address("DATABASE_URL")).await.expect("PostgreSQL");
+        template(&admin).await;
+        execute(&admin, &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
+        admin.close().await.expect("close");
+        broker(reqwest::Method::PUT, &format!("vhosts/{name}"), "{}").await;
+        parts
+    }
+
+    pub async fn drop(&self) {
+        let admin = Database::connect(address("DATABASE_URL")).await.expect("PostgreSQL");
+        execute(&admin, &format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name)).await;
+        admin.close().await.expect("close");
+        broker(reqwest::Method::DELETE, &format!("vhosts/{}", self.name), "").await;
+        let mongo = mongodb::Client::with_uri_str(&self.mongodb_uri).await.expect("MongoDB");
+        mongo.database(&self.name).drop().await.expect("drop");
+    }
+
+    /// Throws every connection to this vhost out, as a restarting broker would.
+    pub async fn kick_everybody(&self) {
+        let found: serde_json::Value = broker(reqwest::Method::GET, &format!("vhosts/{}/connections", self.name), "").await;
+        for connection in found.as_array().into_iter().flatten() {
+            let name = connection["name"].as_str().expect("a connection has a name").replace(' ', "%20").replace('>', "%3E");
+            broker(reqwest::Method::DELETE, &format!("connections/{name}"), "").await;
+        }
+    }
+}
+
+const TEMPLATE: &str = "orderflow_template";
+
+/// Makes the template once for all tests, whoever comes first. It is made anew when the migrations have changed.
+async fn template(admin: &DatabaseConnection) {
+    use sea_orm::TransactionTrait;
+    let turn = admin.begin().await.expect("begin");
+    execute(&turn, "SELECT pg_advisory_xact_lock(77)").await;
+    let wanted = format!("{:x}", fingerprint());
+    let comment = "SELECT shobj_description(oid, 'pg_database') AS made_of FROM pg_database WHERE datname = 'orderflow_template'";
+    let row = turn.query_one_raw(Statement::from_string(sea_orm::DbBackend::Postgres, comment)).await.expect("template");
+    let made_of: Option<String> = row.and_then(|row| row.try_get("", "made_of").ok());
+    if made_of.as_deref() != Some(&wanted) {
+        // Databases are not made within transactions; the lock is held by the other connection meanwhile.
+        execute(admin, &format!("DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")).await;
+        execute(admin, &format!("CREATE DATABASE {TEMPLATE}")).await;
+        command::migrate(&with_last(&address("DATABASE_URL"), TEMPLATE)).await.expect("migrate");
+        execute(admin, &format!("COMMENT ON DATABASE {TEMPLATE} IS '{wanted}'")).await;
+    }
+    turn.commit().await.expect("commit");
+}
+
+fn fingerprint() -> u64 {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let mut hasher = DefaultHasher::new();
+    include_str!("../../../migrations/src/m20261123_000001_write_model.rs").hash(&mut hasher);
+    hasher.finish()
+}
+
+async fn execute(db: &impl ConnectionTrait, sql: &str) {
+    db.execute_unprepared(sql).await.unwrap_or_else(|e| panic!("{sql}: {e}"));
+}
+
+/// The management API of the broker.
+async fn broker(method: reqwest::Method, path: &str, body: &'static str) -> serde_json::Value {
+    let base = address("RABBITMQ_API");
+    let (credentials, host) = base.trim_start_matches("http://").split_once('@').expect("credentials");
+    let (user, password) = credentials.split_once(':').expect("a password");
+    let request = reqwest::Client::new()
+        .request(method.clone(), format!("http://{host}/api/{path}"))
+        .basic_auth(user, Some(password))
+        .header("content-type", "application/json")
+        .body(body);
+    let answer = request.send().await.expect("the management API answers");
+    let status = answer.status();
+    assert!(status.is_success() || status == 404, "{method} {path}: {status}");
+    serde_json::from_str(&answer.text().await.expect("a body")).unwrap_or_default()
+}

@@ -1,5 +1,5 @@
-//! The composition root: the only place that sees both sides. It makes the parts, hands each what it needs, and starts the tasks of the
-//! roles that this process has.
+//! The composition root: the only place that sees both sides. It makes the parts, hands each what it needs, and starts the tasks
+//! of the roles that this process has.
 
 use crate::{
     auth::Keys,

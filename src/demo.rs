@@ -1,5 +1,5 @@
-//! A small shop to look at, loaded through the command bus like everything else. Loading it again changes nothing: every command has a
-//! fixed id, and dates count from when it was first loaded.
+//! A small shop to look at, loaded through the command bus like everything else. Loading it again changes nothing: every command
+//! has a fixed id, and dates count from when it was first loaded.
 
 use crate::{
     clock::{Clock, Ids},
@@ -14,8 +14,11 @@ use crate::{
     },
 };
 use rand::{Rng, SeedableRng, rngs::StdRng};
+use uuid::Uuid;
 
 /// The people of the demo shop have fixed ids, so that tokens for them can be made before they exist.
+///
+/// Products and the first order have fixed ids too: the example tabs of the explorer name them.
 pub mod people {
     use crate::value::UserId;
     use uuid::Uuid;
@@ -58,6 +61,9 @@ const PRODUCTS: [(&str, &str, i64, i64); 8] = [
     ("SET-001", "Tea for two: pot, two cups, tin", 8_900, 25),
 ];
 
+const FIRST_PRODUCT: u128 = 0x0190_0000_0000_7000_8000_0000_0000_0101;
+const FIRST_ORDER: OrderId = OrderId(Uuid::from_u128(0x0190_0000_0000_7000_8000_0000_0000_0201));
+
 const ORDERS: usize = 28;
 
 /// Loads the shop.
@@ -81,7 +87,7 @@ pub async fn load(bus: &Bus, clock: &Clock, ids: &Ids) -> Result<Loaded, DemoErr
     let mut products = Vec::new();
     for (sku, name, minor, stock) in PRODUCTS {
         let product = CreateProduct {
-            product_id: ProductId(ids.next()),
+            product_id: ProductId(Uuid::from_u128(FIRST_PRODUCT + products.len() as u128)),
             sku: Sku::parse(sku)?,
             name: ProductName::parse(name)?,
             description: None,
@@ -132,7 +138,7 @@ impl Shop<'_> {
         let placed_at =
             begun - time::Duration::hours(26 * i64::try_from(ORDERS - index).unwrap_or(1)) + time::Duration::minutes(7);
         let placed = PlaceOrder {
-            order_id: OrderId(self.ids.next()),
+            order_id: if index == 0 { FIRST_ORDER } else { OrderId(self.ids.next()) },
             customer_id,
             lines,
             shipping_address: Some(address(customer_id)?),

@@ -19,8 +19,8 @@
 //! 6. Subscribers miss nothing silently.
 //! 7. Everything is bounded, and nobody sees what is not theirs.
 //!
-//! The wall between the sides is held by the compiler: `command` and `query` are features, each compiles without the other, and neither
-//! can name the other's store.
+//! The wall between the sides is held by the compiler: `command` and `query` are features, each compiles without the other, and
+//! neither can name the other's store.
 
 pub mod bus;
 pub mod clock;

@@ -79,7 +79,9 @@ impl Shutdown {
         let mut signals = Signals::listen().map_err(|e| format!("signals cannot be heard: {e}"))?;
         tokio::select! {
             () = self.drain.cancelled() => {}
-            name = signals.next() => tracing::info!(signal = name, grace_seconds = grace.as_secs(), "draining; a second signal cuts"),
+            name = signals.next() => {
+                tracing::info!(signal = name, grace_seconds = grace.as_secs(), "draining; a second signal cuts");
+            }
         }
         self.drain.cancel();
         self.tasks.close();
@@ -121,5 +123,43 @@ impl Signals {
             _ = self.interrupt.recv() => "SIGINT",
             _ = self.terminate.recv() => "SIGTERM",
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_task_that_ends_or_panics_takes_the_process_down() {
+        for broken in [false, true] {
+            let shutdown = Shutdown::new();
+            let other = shutdown.clone();
+            shutdown.supervise("works as long as the process", async move { other.draining().await });
+            shutdown.supervise("relay", async move { assert!(!broken, "a bug") });
+            let crash = shutdown.run(Duration::from_secs(5)).await.unwrap_err();
+            assert!(crash.starts_with("relay: "), "{crash}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_drain_lets_tasks_finish_and_is_no_crash() {
+        let shutdown = Shutdown::new();
+        let (draining, (done, is_done)) = (shutdown.clone(), tokio::sync::oneshot::channel());
+        shutdown.supervise("lane", async move {
+            draining.draining().await;
+            done.send(()).unwrap();
+        });
+        shutdown.begin();
+        shutdown.run(Duration::from_secs(5)).await.unwrap();
+        is_done.await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn what_does_not_finish_within_the_grace_is_cut() {
+        let shutdown = Shutdown::new();
+        shutdown.supervise("stuck", std::future::pending());
+        shutdown.begin();
+        shutdown.run(Duration::from_millis(10)).await.unwrap();
     }
 }

@@ -51,8 +51,8 @@ CREATE TABLE orders (
 -- For a customer's orders: an import looks for the latest that still has goods to take back.
 CREATE INDEX orders_by_customer ON orders (customer_id);
 
--- The event log. Positions are handed out before commit, so a lower one can appear after a higher one: nothing may read the log by
--- 'position greater than the last'. What is still to be published stands in outbox.
+-- The event log. Positions are handed out before commit, so a lower one can appear after a higher one: nothing may read the log
+-- by 'position greater than the last'. What is still to be published stands in outbox.
 CREATE TABLE event_log (
     position bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     id uuid NOT NULL,

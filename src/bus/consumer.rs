@@ -32,7 +32,8 @@ type Deliveries = Pin<Box<dyn Stream<Item = (u16, lapin::Result<Delivery>)> + Se
 /// A consumer of every partition, good until its first error. Of several consumers the broker lets one work on each queue.
 pub struct Consumer {
     connection: Connection,
-    /// One channel a partition: delivery tags count by channel, so one acknowledgement covers a partition's whole part of a batch.
+    /// One channel a partition: delivery tags count by channel, so one acknowledgement covers a partition's whole part of a
+    /// batch.
     channels: BTreeMap<u16, Channel>,
     deliveries: stream::ReadyChunks<SelectAll<Deliveries>>,
 }

@@ -1,7 +1,7 @@
 //! RabbitMQ: how events travel. It knows bytes, envelopes and partitions, and nothing of orders.
 //!
-//! lapin's own recovery is not used: it is off by default and reported not to work in 4.x (amqp-rs/lapin#450). A link here is used
-//! until its first error and then thrown away; whoever used it connects anew, after [`Backoff`].
+//! lapin's own recovery is not used: it is off by default and reported not to work in 4.x (amqp-rs/lapin#450). A link here is
+//! used until its first error and then thrown away; whoever used it connects anew, after [`Backoff`].
 
 mod connection;
 mod consumer;

@@ -43,7 +43,8 @@ impl Publisher {
     /// the broker has taken it; a message that no queue wanted, or that the broker refused, was not.
     ///
     /// # Errors
-    /// The link is lost, or the broker did not confirm in time: nothing is known of any message, and the publisher is of no more use.
+    /// The link is lost, or the broker did not confirm in time: nothing is known of any message, and the publisher is of no more
+    /// use.
     pub async fn publish(&self, messages: Vec<Outgoing>) -> Result<Vec<bool>, BusError> {
         let all = async {
             let mut confirms = Vec::with_capacity(messages.len());

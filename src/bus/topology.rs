@@ -3,11 +3,12 @@
 //! ```text
 //! orderflow.events (topic) ──#──▶ orderflow.partitions (consistent hash by header "partitionkey")
 //!        └── other services bind                    ├──▶ orderflow.projector.0 ┐ quorum, single active consumer
-//!            queues of their own                    └──▶ orderflow.projector.n ┘   └── over the delivery limit ──▶ orderflow.dead
+//!            queues of their own                    └──▶ orderflow.projector.n ┘   └── over the delivery limit ──▶
+//orderflow.dead
 //! ```
 //!
-//! A consistent hash keeps everything of one key in one queue, and a single active consumer keeps a queue in order while consumers come
-//! and go: order and parallelism together (recommended by a maintainer in rabbitmq/rabbitmq-server#4974).
+//! A consistent hash keeps everything of one key in one queue, and a single active consumer keeps a queue in order while
+//! consumers come and go: order and parallelism together (recommended by a maintainer in rabbitmq/rabbitmq-server#4974).
 
 use super::BusError;
 use lapin::{
@@ -67,11 +68,13 @@ fn arguments() -> FieldTable {
     arguments.insert("x-queue-type".into(), text("quorum"));
     // Order: one consumer at a time, and the next takes over by itself.
     arguments.insert("x-single-active-consumer".into(), AMQPValue::Boolean(true));
-    // A consumer that crashes or loses its connection returns what it held, which counts as a delivery. RabbitMQ 4 would drop a message
-    // after 20 of those; here a message is never to blame for them, since what cannot be projected is parked and acknowledged.
+    // A consumer that crashes or loses its connection returns what it held, which counts as a delivery. RabbitMQ 4 would drop a
+    // message after 20 of those; here a message is never to blame for them, since what cannot be projected is parked and
+    // acknowledged.
     arguments.insert("x-delivery-limit".into(), AMQPValue::LongInt(100_000));
     arguments.insert("x-dead-letter-exchange".into(), text(DEAD));
-    // A bound, so that a dead projector cannot fill the broker's disk: past it publishing is refused and events wait in the outbox.
+    // A bound, so that a dead projector cannot fill the broker's disk: past it publishing is refused and events wait in the
+    // outbox.
     arguments.insert("x-max-length-bytes".into(), AMQPValue::LongLongInt(2 * 1024 * 1024 * 1024));
     arguments.insert("x-overflow".into(), text("reject-publish"));
     arguments

@@ -5,7 +5,7 @@ use crate::{
     app,
     auth::Keys,
     clock::{Clock, Ids},
-    config::{Config, Options, Role},
+    config::{Config, GOOD_SECRET, Options, Role},
     http::dev_viewers,
 };
 use clap::Args;
@@ -23,6 +23,9 @@ pub struct Serve {
 impl Serve {
     pub async fn run(self) -> Result<(), Failure> {
         let config = Config::new(&self.options)?;
+        if config.http.jwt_secret.len() < GOOD_SECRET {
+            tracing::warn!("ORDERFLOW_JWT_SECRET is short; use 32 characters or more (openssl rand -hex 32 makes some)");
+        }
         let roles = if self.roles.is_empty() { vec![Role::Api, Role::Relay, Role::Projector] } else { self.roles };
         let app = app::start(&config, &roles, &Clock::system(), &Ids::system()).await?;
         if let Some(addr) = app.addr {

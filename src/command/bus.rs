@@ -1,7 +1,7 @@
 //! The command bus: bounded lanes, each a queue and a worker that carries out all that waits in it as one group.
 //!
-//! Nobody waits for a group to fill: while one commits, the next gathers. Commands on one aggregate share a lane, so they never race
-//! each other within a process.
+//! Nobody waits for a group to fill: while one commits, the next gathers. Commands on one aggregate share a lane, so they never
+//! race each other within a process.
 
 use super::{Command, Database, Fault, Outcome, group::Group};
 use crate::{

@@ -1,8 +1,8 @@
 //! Group commit: concurrent commands share one transaction, which makes PostgreSQL several times faster than one each, because
 //! the waits for the disk and for the network are shared.
 //!
-//! One command never takes its neighbours down: a refusal is just an outcome; a race makes the group decide anew; and when that does
-//! not help, each goes alone, so that only the one that cannot be done fails.
+//! One command never takes its neighbours down: a refusal is just an outcome; a race makes the group decide anew; and when that
+//! does not help, each goes alone, so that only the one that cannot be done fails.
 
 use super::{
     Command, Fault, Outcome, Receipt, Refusal, idempotency,

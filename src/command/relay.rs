@@ -1,9 +1,9 @@
 //! The outbox relay: publishes committed events with confirms, in order per partition key.
 //!
-//! A batch is one transaction: take the shard's turn, read, publish, wait for the confirms, delete what was confirmed, commit. Dying
-//! anywhere in it publishes some events again and loses none; readers know duplicates by their version. Any number of relays may run,
-//! and the turn goes to whoever is free. All must be configured with the same number of shards: another number means other turns, and
-//! two relays could then publish one key's events at once.
+//! A batch is one transaction: take the shard's turn, read, publish, wait for the confirms, delete what was confirmed, commit.
+//! Dying anywhere in it publishes some events again and loses none; readers know duplicates by their version. Any number of
+//! relays may run, and the turn goes to whoever is free. All must be configured with the same number of shards: another number
+//! means other turns, and two relays could then publish one key's events at once.
 
 use super::{
     Database,
@@ -153,8 +153,8 @@ fn messages(pending: &[Pending], clock: &Clock) -> Result<Vec<Outgoing>, serde_j
         .collect()
 }
 
-/// The positions that may be forgotten. After a refusal nothing later of the same key counts, though it was taken: it must follow the
-/// refused one once more, and readers will know it.
+/// The positions that may be forgotten. After a refusal nothing later of the same key counts, though it was taken: it must follow
+/// the refused one once more, and readers will know it.
 fn in_order(pending: &[Pending], taken: &[bool]) -> (Vec<i64>, usize) {
     let mut held = HashSet::new();
     let mut confirmed = Vec::with_capacity(pending.len());

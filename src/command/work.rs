@@ -134,7 +134,8 @@ impl Work {
         Ok(Written { stream: Stream::Product(id), version, stock_version })
     }
 
-    /// Records an order's event with what it does to the stock of its products: all of it or, when stock does not suffice, nothing.
+    /// Records an order's event with what it does to the stock of its products: all of it or, when stock does not suffice,
+    /// nothing.
     pub fn record_order(&mut self, command: &Command, id: OrderId, event: OrderEvent) -> Result<Written, Refusal> {
         let movements = order::movements(self.orders.get(&id), &event);
         let marks = self.move_stock(command, &movements)?;

@@ -1,5 +1,5 @@
-//! Settings. Every one is a variable of the environment and a flag, with its default and its meaning in `orderflow serve --help`; all
-//! that is wrong is told at once.
+//! Settings. Every one is a variable of the environment and a flag, with its default and its meaning in `orderflow serve --help`;
+//! all that is wrong is told at once.
 
 mod options;
 mod parse;
@@ -71,6 +71,9 @@ pub struct Http {
 #[error("the settings are not right:\n{}", .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(Vec<String>);
 
+/// Secrets of HS256 should have as many bytes as its hash (RFC 7518, section 3.2); shorter ones are warned about at start.
+pub const GOOD_SECRET: usize = 32;
+
 /// The secret of `--dev`. Anybody knows it, so nothing but `--dev` accepts it.
 pub const DEV_SECRET: &str = "orderflow development secret, known to everybody";
 
@@ -141,10 +144,9 @@ fn work(options: &WorkOptions, problems: &mut Problems) -> Work {
 
 fn http(options: &HttpOptions, problems: &mut Problems) -> Http {
     let secret = match (&options.jwt_secret, options.dev) {
-        (Some(secret), _) if secret.len() >= 32 => secret.clone(),
-        (Some(_), _) => problems.note("ORDERFLOW_JWT_SECRET: must have at least 32 characters; openssl rand -hex 32 makes one"),
-        (None, true) => DEV_SECRET.to_owned(),
-        (None, false) => problems.note(
+        (Some(secret), _) if !secret.is_empty() => secret.clone(),
+        (_, true) => DEV_SECRET.to_owned(),
+        (_, false) => problems.note(
             "ORDERFLOW_JWT_SECRET: is not set, and outside --dev there is no built-in secret; openssl rand -hex 32 makes one",
         ),
     };

@@ -80,7 +80,7 @@ pub struct HttpOptions {
     /// Where to listen; port 0 takes a free one and prints it
     #[arg(long = "http-addr", env = "ORDERFLOW_HTTP_ADDR", default_value = "127.0.0.1:8080")]
     pub addr: String,
-    /// The key of tokens (HS256), at least 32 characters; without one only --dev starts
+    /// The key of tokens (HS256), better 32 characters or more; without one only --dev starts
     #[arg(long, env = "ORDERFLOW_JWT_SECRET", hide_env_values = true)]
     pub jwt_secret: Option<String>,
     /// Development: a built-in secret, GraphiQL with ready-made tokens, introspection

@@ -1,4 +1,5 @@
-//! The stock of one product: units free to order, and units sold net of cancelled orders and refunds. Free units never go below zero.
+//! The stock of one product: units free to order, and units sold net of cancelled orders and refunds. Free units never go below
+//! zero.
 
 use super::{Code, Refusal};
 use crate::{event::StockEvent, value::ProductId};
@@ -35,7 +36,7 @@ impl Stock {
             return Err(Refusal::new(Code::InsufficientStock, message).at(&movement.path));
         }
         // Only for what is put on the shelf by hand: giving back what an order had reserved is never refused.
-        if available > Self::MAX && movement.units_sold == 0 {
+        if available > Self::MAX && movement.available > 0 && movement.units_sold == 0 {
             return Err(Refusal::invalid("A product can have at most 1000000000 units in stock.").at(&movement.path));
         }
         Ok(Stock { available, units_sold: self.units_sold.saturating_add(movement.units_sold), ..self })

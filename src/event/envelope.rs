@@ -100,7 +100,8 @@ pub struct Meta {
     pub command_id: CommandId,
     /// W3C trace context of the request, so that one trace runs from the mutation to the socket.
     pub traceparent: Option<String>,
-    /// Whose queue it travels through: the customer for users and their orders, else the product. Everything with one key stays in order.
+    /// Whose queue it travels through: the customer for users and their orders, else the product. Everything with one key stays
+    /// in order.
     pub partition_key: Uuid,
     pub stock: Vec<StockMark>,
 }

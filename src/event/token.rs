@@ -1,4 +1,5 @@
-//! The token of a receipt: which append a reader asks for. The write side makes it, the read side answers by it, clients carry it.
+//! The token of a receipt: which append a reader asks for. The write side makes it, the read side answers by it, clients carry
+//! it.
 
 use super::Stream;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

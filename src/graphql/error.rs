@@ -1,5 +1,5 @@
-//! Errors of requests. Refusals of commands are data and not here; these are questions that have no answer, and faults. A fault is a
-//! constant text with a correlation id; what really happened is in the log, once, under that id.
+//! Errors of requests. Refusals of commands are data and not here; these are questions that have no answer, and faults. A fault
+//! is a constant text with a correlation id; what really happened is in the log, once, under that id.
 
 use crate::query::QueryError;
 use async_graphql::{Error, ErrorExtensions};

@@ -1,8 +1,9 @@
-//! GraphQL: translation and nothing else. Mutations see the face of the command side, everything else sees the face of the query side,
-//! and no resolver sees a store or a driver.
+//! GraphQL: translation and nothing else. Mutations see the face of the command side, everything else sees the face of the query
+//! side, and no resolver sees a store or a driver.
 
 mod context;
 mod error;
+mod field_order;
 mod mutation;
 mod payload;
 mod query;
@@ -29,7 +30,8 @@ pub fn schema(writer: Writer, reader: Reader, limits: &Limits) -> OrderflowSchem
         .limit_depth(limits.depth)
         .limit_complexity(limits.complexity)
         .limit_recursive_depth(limits.depth.max(32))
-        .limit_directives(10);
+        .limit_directives(10)
+        .extension(field_order::FieldOrder);
     if !limits.introspection {
         builder = builder.disable_introspection();
     }

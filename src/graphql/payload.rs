@@ -1,5 +1,5 @@
-//! What a mutation answers: a receipt or the reasons for the refusal. The object beside them is a question to the read side, asked when
-//! the receipt has become visible there, and only if the client asks for it.
+//! What a mutation answers: a receipt or the reasons for the refusal. The object beside them is a question to the read side,
+//! asked when the receipt has become visible there, and only if the client asks for it.
 
 use super::{
     context::{PayloadWait, reader, viewer},
@@ -97,6 +97,7 @@ impl Answer {
 /// What became of a command on a user.
 pub struct UserPayload(pub Answer);
 
+/// What became of a command on a user.
 #[Object]
 impl UserPayload {
     /// Present when the command was carried out.
@@ -119,6 +120,7 @@ impl UserPayload {
 /// What became of a command on a product.
 pub struct ProductPayload(pub Answer);
 
+/// What became of a command on a product.
 #[Object]
 impl ProductPayload {
     /// Present when the command was carried out.
@@ -141,6 +143,7 @@ impl ProductPayload {
 /// What became of a command on an order.
 pub struct OrderPayload(pub Answer);
 
+/// What became of a command on an order.
 #[Object]
 impl OrderPayload {
     /// Present when the command was carried out.

@@ -19,6 +19,7 @@ use async_graphql::{Context, ID, Object, Result};
 /// Everything that can be asked. Answers come from the read side only.
 pub struct QueryRoot;
 
+/// Everything that can be asked. Answers come from the read side only.
 #[Object(name = "Query")]
 impl QueryRoot {
     /// Any object by its id; null if there is none or it is not yours.

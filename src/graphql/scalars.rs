@@ -8,6 +8,7 @@ use time::format_description::well_known::Rfc3339;
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct DateTime(pub value::Time);
 
+/// A moment in RFC 3339, such as `2026-11-23T09:30:00.000Z`. Answers are in UTC with milliseconds; any offset is accepted.
 #[Scalar(specified_by_url = "https://datatracker.ietf.org/doc/html/rfc3339")]
 impl ScalarType for DateTime {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -29,6 +30,7 @@ impl ScalarType for DateTime {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Decimal(pub rust_decimal::Decimal);
 
+/// An exact decimal, written as a string: `"19.99"`.
 #[Scalar]
 impl ScalarType for Decimal {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -50,6 +52,7 @@ impl ScalarType for Decimal {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CurrencyCode(pub value::Currency);
 
+/// An ISO 4217 currency code: three capital letters, such as `GBP`.
 #[Scalar(specified_by_url = "https://www.iso.org/iso-4217-currency-codes.html")]
 impl ScalarType for CurrencyCode {
     fn parse(value: Value) -> InputValueResult<Self> {
@@ -66,6 +69,7 @@ impl ScalarType for CurrencyCode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct CountryCode(pub value::CountryCode);
 
+/// An ISO 3166-1 alpha-2 country code: two capital letters, such as `GB`.
 #[Scalar(specified_by_url = "https://www.iso.org/iso-3166-country-codes.html")]
 impl ScalarType for CountryCode {
     fn parse(value: Value) -> InputValueResult<Self> {

@@ -54,6 +54,7 @@ impl From<OrderUpdate> for OrderChange {
     }
 }
 
+/// Everything that can be followed.
 #[Subscription(name = "Subscription")]
 impl SubscriptionRoot {
     /// One order: its state now (or, with after, what came since), then each version once and in order.
@@ -68,7 +69,8 @@ impl SubscriptionRoot {
         Ok(updates.map(|update| update.map(OrderChange::from).map_err(query_error)))
     }
 
-    /// A list of orders: what happens from now on (or, with after, what came since). An order that no longer matches comes once more as LEFT.
+    /// A list of orders: what happens from now on (or, with after, what came since). An order that no longer matches comes once
+    /// more as LEFT.
     async fn orders_changed(
         &self,
         ctx: &Context<'_>,
@@ -76,7 +78,7 @@ impl SubscriptionRoot {
         #[graphql(desc = "The last cursor that was received, to go on from there.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderChange>> + use<>> {
         let filter = filter.unwrap_or_default().parse()?;
-        let updates = reader(ctx)?.orders_changed(viewer(ctx)?, filter, after.as_deref()).map_err(query_error)?;
+        let updates = reader(ctx)?.orders_changed(viewer(ctx)?, filter, after.as_deref()).await.map_err(query_error)?;
         Ok(updates.map(|update| update.map(OrderChange::from).map_err(query_error)))
     }
 

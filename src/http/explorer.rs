@@ -1,5 +1,5 @@
-//! GraphiQL. Its assets are built from pinned npm packages by `scripts/web` and embedded; nothing is loaded from elsewhere. Built without
-//! Node, the page says what is missing.
+//! GraphiQL. Its assets are built from pinned npm packages by `scripts/web` and embedded; nothing is loaded from elsewhere. Built
+//! without Node, the page says what is missing.
 
 use super::Api;
 use crate::value::{Role, Viewer};
@@ -20,7 +20,8 @@ use std::time::Duration;
 struct Assets;
 
 /// Everything from here, nothing from elsewhere; GraphiQL sets styles by script.
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; font-src 'self'; \
+const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; img-src 'self' data:; \
+                      font-src 'self'; \
                       connect-src 'self'; worker-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 
 const MISSING: &str = "<!doctype html><title>GraphiQL is not built</title><h1>GraphiQL is not built into this server</h1>\

@@ -1,71 +1,66 @@
 //! POST and GET on `/graphql`; an upgrade to WebSocket or a stream of events begins here too.
 
 use super::{
-    Api,
+    Api, answer,
     negotiate::{Form, is_json},
+    request::{Body, Params},
     sse, trace, ws,
 };
 use crate::{
-    auth::SignedIn,
-    graphql::{Caller, ErrorCode},
+    auth::{BadToken, SignedIn},
+    graphql::Caller,
 };
 use async_graphql::{Request, Response, ServerError, parser::types::OperationType};
-use async_graphql_axum::GraphQLProtocol;
 use axum::{
-    Json,
     body::Bytes,
-    extract::{FromRequestParts, Query, State, ws::WebSocketUpgrade},
+    extract::{FromRequestParts, Query, State, rejection::BytesRejection, ws::WebSocketUpgrade},
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response as HttpResponse},
 };
-use serde::Deserialize;
 
 /// GET: queries, streams of events, and the beginning of a WebSocket.
 pub async fn get(State(api): State<Api>, mut parts: Parts) -> HttpResponse {
     if parts.headers.contains_key(header::UPGRADE) {
-        let upgrade = WebSocketUpgrade::from_request_parts(&mut parts, &api).await;
-        let protocol = GraphQLProtocol::from_request_parts(&mut parts, &api).await;
-        return match (upgrade, protocol) {
-            (Ok(upgrade), Ok(protocol)) => ws::upgrade(api, upgrade, protocol, &parts.headers),
-            (Err(rejection), _) => rejection.into_response(),
-            (_, Err(status)) => (status, "Ask for the subprotocol graphql-transport-ws.").into_response(),
+        return match WebSocketUpgrade::from_request_parts(&mut parts, &api).await {
+            Ok(upgrade) => ws::upgrade(api, upgrade, &parts.headers),
+            Err(rejection) => rejection.into_response(),
         };
     }
-    let Some(form) = Form::wanted(&parts.headers) else { return not_acceptable() };
+    let Some(form) = Form::wanted(&parts.headers) else { return answer::not_acceptable() };
     let Ok(Query(params)) = Query::<Params>::try_from_uri(&parts.uri) else {
-        return plain(form, StatusCode::BAD_REQUEST, "The parameters cannot be read.");
+        return answer::plain(form, StatusCode::BAD_REQUEST, "The parameters cannot be read.");
     };
     let request = match params.into_request() {
         Ok(request) => request,
-        Err(message) => return plain(form, StatusCode::BAD_REQUEST, message),
+        Err(message) => return answer::plain(form, StatusCode::BAD_REQUEST, message),
     };
-    answer(api, form, &parts.headers, request, Method::Get).await
+    execute(api, form, &parts.headers, request, Method::Get).await
 }
 
 /// POST: any operation, as JSON.
-pub async fn post(
-    State(api): State<Api>,
-    headers: HeaderMap,
-    body: Result<Bytes, axum::extract::rejection::BytesRejection>,
-) -> HttpResponse {
-    let Some(form) = Form::wanted(&headers) else { return not_acceptable() };
+pub async fn post(State(api): State<Api>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> HttpResponse {
+    let Some(form) = Form::wanted(&headers) else { return answer::not_acceptable() };
     if !is_json(&headers) {
-        return plain(form, StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the request as application/json in UTF-8.");
+        return answer::plain(form, StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the request as application/json in UTF-8.");
     }
     let body = match body {
         Ok(body) => body,
-        Err(rejection) => return plain(form, rejection.status(), "The body is too large or was cut off."),
+        Err(rejection) => return answer::plain(form, rejection.status(), "The body is too large or was cut off."),
     };
     let request = match serde_json::from_slice::<Body>(&body).map(Body::into_request) {
         Ok(request) => request,
         Err(_) if body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') => {
-            return plain(form, StatusCode::BAD_REQUEST, "Batches are not supported: send one operation a request.");
+            return answer::plain(form, StatusCode::BAD_REQUEST, "Batches are not supported: send one operation a request.");
         }
         Err(_) => {
-            return plain(form, StatusCode::BAD_REQUEST, "The body is not a GraphQL request: a JSON object with a query.");
+            return answer::plain(
+                form,
+                StatusCode::BAD_REQUEST,
+                "The body is not a GraphQL request: a JSON object with a query.",
+            );
         }
     };
-    answer(api, form, &headers, request, Method::Post).await
+    execute(api, form, &headers, request, Method::Post).await
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -74,17 +69,17 @@ enum Method {
     Post,
 }
 
-async fn answer(api: Api, form: Form, headers: &HeaderMap, mut request: Request, method: Method) -> HttpResponse {
+async fn execute(api: Api, form: Form, headers: &HeaderMap, mut request: Request, method: Method) -> HttpResponse {
     let caller = match caller(&api, headers) {
         Ok(caller) => caller,
-        Err(response) => return response.into_http(form),
+        Err(BadToken) => return answer::bad_token(form),
     };
     let operation = match operation(&mut request) {
         Ok(operation) => operation,
-        Err(error) => return respond(form, Response::from_errors(vec![error])),
+        Err(error) => return answer::refused(form, StatusCode::BAD_REQUEST, error),
     };
     if method == Method::Get && operation == Some(OperationType::Mutation) {
-        let mut response = plain(form, StatusCode::METHOD_NOT_ALLOWED, "Mutations are sent by POST.");
+        let mut response = answer::plain(form, StatusCode::METHOD_NOT_ALLOWED, "Mutations are sent by POST.");
         response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
         return response;
     }
@@ -93,22 +88,24 @@ async fn answer(api: Api, form: Form, headers: &HeaderMap, mut request: Request,
         return sse::stream(&api, request);
     }
     if operation == Some(OperationType::Subscription) {
-        return plain(form, StatusCode::BAD_REQUEST, "Subscriptions go over WebSocket, or with Accept: text/event-stream.");
+        return answer::plain(
+            form,
+            StatusCode::BAD_REQUEST,
+            "Subscriptions go over WebSocket, or with Accept: text/event-stream.",
+        );
     }
     let started = std::time::Instant::now();
     let response = match tokio::time::timeout(api.settings.operation_timeout, api.schema.execute(request)).await {
         Ok(response) => response,
         Err(_) => {
-            let mut error = ServerError::new("The operation took too long and was cut off.", None);
-            error.extensions.get_or_insert_default().set("code", "TIMEOUT");
-            // Execution had begun, so this is no bad request: the data is there, and empty.
-            let mut response = Response::from_errors(vec![error]);
-            response.data = async_graphql::Value::Object(async_graphql::indexmap::IndexMap::default());
-            response
+            return answer::executed(
+                form,
+                &Response::from_errors(vec![answer::error("TIMEOUT", "The operation took too long.")]),
+            );
         }
     };
     metrics::histogram!("orderflow_http_operation_seconds").record(started.elapsed().as_secs_f64());
-    respond(form, response)
+    answer::respond(form, &response)
 }
 
 /// The kind of the operation that would be executed, if it can be told.
@@ -124,101 +121,10 @@ fn operation(request: &mut Request) -> Result<Option<OperationType>, ServerError
 }
 
 /// Who is asking, by the `Authorization` header.
-fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, BadCaller> {
+fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, BadToken> {
     let traceparent = Some(trace::parent(headers));
     let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Caller { viewer: None, traceparent }) };
     let signed_in = value.to_str().ok().and_then(|value| api.keys.verify_header(value).ok());
-    let SignedIn { viewer, .. } = signed_in.ok_or(BadCaller)?;
+    let SignedIn { viewer, .. } = signed_in.ok_or(BadToken)?;
     Ok(Caller { viewer: Some(viewer), traceparent })
-}
-
-struct BadCaller;
-
-impl BadCaller {
-    fn into_http(self, form: Form) -> HttpResponse {
-        let mut error = ServerError::new("The token is not valid or has expired.", None);
-        error.extensions.get_or_insert_default().set("code", ErrorCode::Unauthenticated.name());
-        let mut response = with_status(form, StatusCode::UNAUTHORIZED, &Response::from_errors(vec![error]));
-        response.headers_mut().insert(header::WWW_AUTHENTICATE, header::HeaderValue::from_static("Bearer"));
-        response
-    }
-}
-
-/// An answer in the form that was asked for.
-fn respond(form: Form, response: Response) -> HttpResponse {
-    // Parsing and validation leave no data at all; execution leaves an object, or null when a root field failed.
-    let failed =
-        response.is_err() && response.data == async_graphql::Value::Null && response.errors.iter().all(|e| e.path.is_empty());
-    with_status(form, form.status(failed), &response)
-}
-
-fn with_status(form: Form, status: StatusCode, response: &Response) -> HttpResponse {
-    let mut http = (status, Json(response)).into_response();
-    http.headers_mut().insert(header::CONTENT_TYPE, header::HeaderValue::from_static(form.content_type()));
-    // Answers depend on who asks.
-    http.headers_mut().insert(header::CACHE_CONTROL, header::HeaderValue::from_static("private, no-store"));
-    http
-}
-
-fn plain(form: Form, status: StatusCode, message: &'static str) -> HttpResponse {
-    let form = if form == Form::EventStream { Form::Json } else { form };
-    let mut error = ServerError::new(message, None);
-    error.extensions.get_or_insert_default().set("code", ErrorCode::BadUserInput.name());
-    with_status(form, status, &Response::from_errors(vec![error]))
-}
-
-fn not_acceptable() -> HttpResponse {
-    plain(
-        Form::Json,
-        StatusCode::NOT_ACCEPTABLE,
-        "Answers are application/graphql-response+json, application/json or text/event-stream.",
-    )
-}
-
-/// The body of a request. Fields of other types than the specification's are errors, not guesses.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Body {
-    query: String,
-    #[serde(default)]
-    operation_name: Option<String>,
-    #[serde(default)]
-    variables: Option<serde_json::Map<String, serde_json::Value>>,
-    #[serde(default)]
-    extensions: Option<serde_json::Map<String, serde_json::Value>>,
-}
-
-impl Body {
-    fn into_request(self) -> Request {
-        let mut request = Request::new(self.query);
-        request.operation_name = self.operation_name;
-        if let Some(variables) = self.variables {
-            request = request.variables(async_graphql::Variables::from_json(variables.into()));
-        }
-        drop(self.extensions);
-        request
-    }
-}
-
-/// The parameters of a GET.
-#[derive(Deserialize)]
-#[serde(rename_all = "camelCase")]
-struct Params {
-    query: Option<String>,
-    #[serde(default)]
-    operation_name: Option<String>,
-    #[serde(default)]
-    variables: Option<String>,
-}
-
-impl Params {
-    fn into_request(self) -> Result<Request, &'static str> {
-        let query = self.query.ok_or("The parameter query is missing.")?;
-        let variables = match self.variables.filter(|text| !text.is_empty()) {
-            Some(text) => serde_json::from_str(&text).map_err(|_| "The parameter variables is not a JSON object.")?,
-            None => None,
-        };
-        Ok(Body { query, operation_name: self.operation_name.filter(|name| !name.is_empty()), variables, extensions: None }
-            .into_request())
-    }
 }

@@ -1,9 +1,11 @@
 //! HTTP: routes, and the layers that every request passes.
 
+mod answer;
 mod explorer;
 mod graphql;
 mod health;
 mod negotiate;
+mod request;
 mod sse;
 mod trace;
 mod ws;

@@ -15,8 +15,8 @@ pub enum Form {
 }
 
 impl Form {
-    /// The first form of `Accept` that we speak. Without the header, or with wildcards, plain JSON: the specification's default until
-    /// 2025 and what clients without the header are used to.
+    /// The first form of `Accept` that we speak. Without the header, or with wildcards, plain JSON: the specification's default
+    /// until 2025 and what clients without the header are used to.
     pub fn wanted(headers: &HeaderMap) -> Option<Self> {
         let mut given = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok()).peekable();
         if given.peek().is_none() {
@@ -58,8 +58,8 @@ impl Form {
     }
 }
 
-/// Whether a body is declared as JSON in UTF-8. Anything else is refused: forms and plain text can be sent by any page without asking
-/// (cross-site request forgery), JSON cannot.
+/// Whether a body is declared as JSON in UTF-8. Anything else is refused: forms and plain text can be sent by any page without
+/// asking (cross-site request forgery), JSON cannot.
 pub fn is_json(headers: &HeaderMap) -> bool {
     let Some(value) = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()) else { return false };
     let mut parts = value.split(';').map(str::trim);

@@ -10,8 +10,8 @@ use axum::response::{
 use futures_util::{StreamExt, stream};
 use std::{convert::Infallible, time::Duration};
 
-/// Executes any operation and sends each result as an event, then `complete`. Ends when the process drains, so that the client comes
-/// back to another one.
+/// Executes any operation and sends each result as an event, then `complete`. Ends when the process drains, so that the client
+/// comes back to another one.
 pub fn stream(api: &Api, request: Request) -> Response {
     let shutdown = api.shutdown.clone();
     let results = api

@@ -110,8 +110,8 @@ impl Reader {
     }
 }
 
-/// Whether appends to this stream change this view at all. A user's name is in their orders, and orders are in the user's summary, in the
-/// same transaction; stock moves with orders.
+/// Whether appends to this stream change this view at all. A user's name is in their orders, and orders are in the user's
+/// summary, in the same transaction; stock moves with orders.
 fn concerns(view: View, stream: Stream) -> bool {
     match stream {
         Stream::Order(_) => true,

@@ -1,5 +1,5 @@
-//! Filters, in the two forms in which they are needed: as a query for the database and as a test on a document for subscriptions. Both
-//! forms of one filter stand side by side and must mean the same.
+//! Filters, in the two forms in which they are needed: as a query for the database and as a test on a document for subscriptions.
+//! Both forms of one filter stand side by side and must mean the same.
 
 use super::view::{Before, OrderView, date, prefix_range, words};
 use crate::value::{OrderStatus, ProductId, Time, UserId, Viewer};

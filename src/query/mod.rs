@@ -1,7 +1,8 @@
-//! The read side: answers questions from MongoDB and nothing else, folds events into its documents, and tells subscribers what changed.
+//! The read side: answers questions from MongoDB and nothing else, folds events into its documents, and tells subscribers what
+//! changed.
 //!
-//! One method per question on [`Reader`], each limited to what its [`Viewer`](crate::value::Viewer) may see by the filter that goes to
-//! the database. It refuses to know PostgreSQL, the commands, or GraphQL.
+//! One method per question on [`Reader`], each limited to what its [`Viewer`](crate::value::Viewer) may see by the filter that
+//! goes to the database. It refuses to know PostgreSQL, the commands, or GraphQL.
 
 mod consistency;
 mod feed;

@@ -23,10 +23,10 @@ pub enum OrderSort {
 impl OrderSort {
     fn key(self, direction: Direction) -> SortKey {
         let (name, field) = match self {
-            Self::PlacedAt => ("placed", "placedAt"),
-            Self::UpdatedAt => ("updated", "updatedAt"),
-            Self::Total => ("total", "total"),
-            Self::Number => ("number", "number"),
+            Self::PlacedAt => ("order.placed", "placedAt"),
+            Self::UpdatedAt => ("order.updated", "updatedAt"),
+            Self::Total => ("order.total", "total"),
+            Self::Number => ("order.number", "number"),
         };
         SortKey { name, field, direction }
     }
@@ -111,7 +111,11 @@ impl Reader {
         let slice = [Bson::String("$history".into()), to_i64(start).into(), to_i64(limit.max(1)).into()];
         let pipeline = [
             doc! { "$match": { "_id": id.to_string() } },
-            doc! { "$project": { "_id": 0, "total": { "$toLong": { "$size": "$history" } }, "history": { "$slice": slice.to_vec() } } },
+            doc! { "$project": {
+                "_id": 0,
+                "total": { "$toLong": { "$size": "$history" } },
+                "history": { "$slice": slice.to_vec() },
+            } },
         ];
         let orders = self.store.collection::<Document>(names::ORDERS);
         let mut cursor = orders.aggregate(pipeline).with_type::<Found>().await?;

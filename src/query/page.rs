@@ -1,5 +1,5 @@
-//! Keyset pagination: a cursor names a place in the order by its sort key and id, so pages neither skip nor repeat while documents come
-//! and go. <https://relay.dev/graphql/connections.htm>
+//! Keyset pagination: a cursor names a place in the order by its sort key and id, so pages neither skip nor repeat while
+//! documents come and go. <https://relay.dev/graphql/connections.htm>
 
 use super::QueryError;
 use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};

@@ -22,10 +22,10 @@ pub enum ProductSort {
 impl ProductSort {
     fn key(self, direction: Direction) -> SortKey {
         let (name, field) = match self {
-            Self::Name => ("name", "name"),
-            Self::Price => ("price", "price"),
-            Self::UnitsSold => ("sold", "unitsSold"),
-            Self::UpdatedAt => ("updated", "updatedAt"),
+            Self::Name => ("product.name", "name"),
+            Self::Price => ("product.price", "price"),
+            Self::UnitsSold => ("product.sold", "unitsSold"),
+            Self::UpdatedAt => ("product.updated", "updatedAt"),
         };
         SortKey { name, field, direction }
     }

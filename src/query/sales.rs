@@ -1,5 +1,5 @@
-//! The sales report. Whole hours come from the buckets; the parts of an hour at either end, and everything a customer asks, come from
-//! the orders themselves, so that the report is exact for any two moments.
+//! The sales report. Whole hours come from the buckets; the parts of an hour at either end, and everything a customer asks, come
+//! from the orders themselves, so that the report is exact for any two moments.
 
 use super::{
     QueryError, Reader,
@@ -96,7 +96,13 @@ impl Reader {
         self.rows(names::SALES, pipeline).await
     }
 
-    async fn sold_in_orders(&self, customer: Option<String>, from: Time, to: Time, by: Granularity) -> Result<Vec<Row>, StoreError> {
+    async fn sold_in_orders(
+        &self,
+        customer: Option<String>,
+        from: Time,
+        to: Time,
+        by: Granularity,
+    ) -> Result<Vec<Row>, StoreError> {
         if from >= to {
             return Ok(Vec::new());
         }

@@ -114,7 +114,7 @@ mod tests {
     #[test]
     fn the_first_part_that_is_wrong_is_named() {
         let wrong = |address: Address| address.checked().unwrap_err().0;
-        assert_eq!(wrong(Address { line1: "".into(), city: "".into(), ..london() }), "line1");
+        assert_eq!(wrong(Address { line1: String::new(), city: String::new(), ..london() }), "line1");
         assert_eq!(wrong(Address { postal_code: "9".repeat(33), ..london() }), "postalCode");
         assert_eq!(wrong(Address { region: Some("a\0b".into()), ..london() }), "region");
     }

@@ -36,7 +36,10 @@ macro_rules! typed_id {
                     .filter(|hex| hex.len() == 32)
                     .and_then(|hex| Uuid::try_parse(hex).ok())
                     .map(Self)
-                    .ok_or_else(|| Invalid::new(concat!("this is not the id of a ", $prefix, ": it must look like ", $prefix, "_0190d3f5…")))
+                    .ok_or_else(|| {
+                        let message = concat!("this is not the id of a ", $prefix, ": it must look like ", $prefix, "_0190d3f5…");
+                        Invalid::new(message)
+                    })
             }
         }
 

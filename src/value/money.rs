@@ -78,7 +78,8 @@ pub struct Money {
 }
 
 impl Money {
-    /// The largest amount taken from outside, in minor units: ten thousand million of most currencies. It leaves room for sums in 64 bits.
+    /// The largest amount taken from outside, in minor units: ten thousand million of most currencies. It leaves room for sums in
+    /// 64 bits.
     pub const MAX_MINOR: i64 = 1_000_000_000_000;
 
     pub const fn new(minor: i64, currency: Currency) -> Self {

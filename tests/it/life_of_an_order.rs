@@ -48,11 +48,13 @@ async fn the_read_side_tells_the_whole_story_of_an_order() {
     let query = "query($id: ID!, $token: String!, $tea: ID!, $ada: ID!) {
         order(id: $id, consistency: { token: $token, onTimeout: FAIL, timeoutMs: 10000 }) {
             status itemCount total { amount currencyCode } totalPaid { amount } totalRefunded { amount }
-            customer { id displayName } lines { sku name quantity unitPrice { amount } total { amount } quantityShipped quantityRefunded }
+            customer { id displayName }
+            lines { sku name quantity unitPrice { amount } total { amount } quantityShipped quantityRefunded }
             shipments { carrier lines { lineId quantity } deliveredAt }
             allowedActions { action allowed }
             history { totalCount nodes { type version actor pipeline { committedAt publishedAt projectedAt traceId } } } }
-        user(id: $ada, consistency: { token: $token, onTimeout: FAIL, timeoutMs: 10000 }) { orderSummary { orderCount openOrderCount totalSpent { amount } } }
+        user(id: $ada, consistency: { token: $token, onTimeout: FAIL, timeoutMs: 10000 }) {
+            orderSummary { orderCount openOrderCount totalSpent { amount } } }
         product(id: $tea, consistency: { token: $token, onTimeout: FAIL, timeoutMs: 10000 }) { available unitsSold } }";
     let seen = ada.ask(query, json!({ "id": order.id, "token": refund["token"], "tea": tea, "ada": ada_id })).await;
 
@@ -72,7 +74,10 @@ async fn the_read_side_tells_the_whole_story_of_an_order() {
     assert!(placed["pipeline"]["traceId"].is_string(), "one trace from the mutation on");
     let times = ["committedAt", "publishedAt", "projectedAt"].map(|stage| placed["pipeline"][stage].as_str().expect("a time"));
     assert!(times.is_sorted(), "{times:?}");
-    assert_eq!(seen["user"]["orderSummary"], json!({ "orderCount": 1, "openOrderCount": 1, "totalSpent": [{ "amount": "19.00" }] }));
+    assert_eq!(
+        seen["user"]["orderSummary"],
+        json!({ "orderCount": 1, "openOrderCount": 1, "totalSpent": [{ "amount": "19.00" }] })
+    );
     // Two were reserved; one was sent, and the refund released the one that was not.
     assert_eq!(seen["product"], json!({ "available": 9, "unitsSold": 1 }));
     app.close().await;

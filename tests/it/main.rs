@@ -2,7 +2,16 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says by a panic what it did not find")]
 
 mod architecture;
+mod consistency;
 mod domain;
 mod golden;
+mod idempotency;
+mod import;
+mod indexes;
 mod life_of_an_order;
+mod read_model;
+mod refusals;
+mod schema;
+mod stock;
 mod support;
+mod who_may;

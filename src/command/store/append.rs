@@ -14,7 +14,8 @@ WITH appended AS (
            e.partition_key, e.stock_marks::jsonb, e.data::jsonb
     FROM unnest($2::uuid[], $3::text[], $4::uuid[], $5::bigint[], $6::text[], $7::text[], $8::text[], $9::text[],
                 $10::uuid[], $11::text[], $12::text[]) WITH ORDINALITY
-         AS e (id, stream_kind, stream_id, version, kind, actor, command_id, traceparent, partition_key, stock_marks, data, ordinal)
+         AS e (id, stream_kind, stream_id, version, kind, actor, command_id, traceparent, partition_key, stock_marks, data,
+               ordinal)
     ORDER BY e.ordinal
     RETURNING position, partition_key
 )

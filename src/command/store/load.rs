@@ -1,7 +1,7 @@
-//! Reads all that a group needs, one statement a table, locking what will change in the order users, products, orders, stock, and by
-//! id within each, so that two groups never wait for each other both ways. `FOR NO KEY UPDATE`, because new orders and stock refer to
-//! users and products by foreign keys, whose checks would wait for the stronger `FOR UPDATE`. Ids go as one array, so that the text of a
-//! statement is the same for any number of them and stays prepared.
+//! Reads all that a group needs, one statement a table, locking what will change in the order users, products, orders, stock, and
+//! by id within each, so that two groups never wait for each other both ways. `FOR NO KEY UPDATE`, because new orders and stock
+//! refer to users and products by foreign keys, whose checks would wait for the stronger `FOR UPDATE`. Ids go as one array, so
+//! that the text of a statement is the same for any number of them and stays prepared.
 
 use super::{
     broken,

@@ -1,8 +1,8 @@
 //! The outbox: positions of the log that the broker has not confirmed yet.
 //!
-//! There is no cursor. A row is found because it is there, whenever its transaction committed, so a late commit with a low position
-//! cannot be skipped. Within a stream, a later version can only be inserted after the earlier one committed (it was decided from
-//! it), so reading by position is reading in order.
+//! There is no cursor. A row is found because it is there, whenever its transaction committed, so a late commit with a low
+//! position cannot be skipped. Within a stream, a later version can only be inserted after the earlier one committed (it was
+//! decided from it), so reading by position is reading in order.
 
 use super::{Database, broken};
 use crate::{

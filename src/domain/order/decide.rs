@@ -11,8 +11,9 @@ use std::collections::HashMap;
 /// The most lines of one order. Real invoices of wholesalers have more than a thousand.
 pub const MAX_LINES: usize = 2_000;
 
-/// Past this version, what can be repeated (changing, and shipping or refunding by line) is refused, so that no document of the read
-/// side grows without bound. Every other step stays possible, and so does shipping or refunding all that is left: no order gets stuck.
+/// Past this version, what can be repeated (changing, and shipping or refunding by line) is refused, so that no document of the
+/// read side grows without bound. Every other step stays possible, and so does shipping or refunding all that is left: no order
+/// gets stuck.
 pub const MAX_EVENTS: i64 = 5_000;
 
 /// Decides about a new order.
@@ -109,8 +110,9 @@ fn pays(order: &Order, amount: Option<Money>) -> Result<(), Refusal> {
     }
 }
 
-/// Puts name and price on each wished line: as bought for what this order has already (each of its lines once, in order), as the product
-/// is now for what is new; an agreed price goes before both. A change of an order thus never changes the price of what stays in it.
+/// Puts name and price on each wished line: as bought for what this order has already (each of its lines once, in order), as the
+/// product is now for what is new; an agreed price goes before both. A change of an order thus never changes the price of what
+/// stays in it.
 fn priced(wanted: Vec<Wanted>, before: Option<&Order>) -> Result<Vec<OrderLine>, Refusal> {
     if wanted.is_empty() {
         return Err(Refusal::new(Code::EmptyOrder, "An order needs at least one line.").at("lines"));

@@ -1,7 +1,7 @@
 //! What an order's event does to stock: placing reserves, changing moves the difference, cancelling releases.
 //!
-//! A refund releases what was never sent: those units are still on the shelf, and nothing will send them any more. It puts nothing back
-//! that was sent: returned goods are looked at first, and staff book them in by `adjustStock`.
+//! A refund releases what was never sent: those units are still on the shelf, and nothing will send them any more. It puts
+//! nothing back that was sent: returned goods are looked at first, and staff book them in by `adjustStock`.
 
 use super::Order;
 use crate::{

@@ -1,4 +1,5 @@
-//! The commands. Each mutation parses its input into values, sends one command to the bus, and translates the outcome; it reads nothing.
+//! The commands. Each mutation parses its input into values, sends one command to the bus, and translates the outcome; it reads
+//! nothing.
 
 mod check;
 mod order_input;
@@ -63,8 +64,8 @@ impl Writer {
                 Err(ErrorCode::Busy.error("The server has too many commands in hand; send it again under the same commandId."))
             }
             Err(fault @ Fault::Unavailable) => Err(ErrorCode::Unavailable.fault(
-                "The write side is unavailable, and it is not known whether the command was carried out; send it again under the same \
-                 commandId.",
+                "The write side is unavailable, and it is not known whether the command was carried out; send it again \
+                 under the same commandId.",
                 &fault,
             )),
             Err(fault @ Fault::Internal) => Err(ErrorCode::Internal.fault("The command could not be carried out.", &fault)),

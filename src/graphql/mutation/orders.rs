@@ -63,7 +63,8 @@ impl OrderMutation {
         Writer::send(ctx, id, input.parse()).await.map(OrderPayload)
     }
 
-    /// Calls an order off before anything was sent: its stock is free again, and what was paid is paid back. For the customer and for staff.
+    /// Calls an order off before anything was sent: its stock is free again, and what was paid is paid back. For the customer and
+    /// for staff.
     async fn cancel_order(
         &self,
         ctx: &Context<'_>,

@@ -60,6 +60,7 @@ impl OrderConnection {
     }
 }
 
+/// A page of orders.
 #[Object]
 impl OrderConnection {
     /// The orders of the page with their cursors.
@@ -107,6 +108,7 @@ impl ProductConnection {
     }
 }
 
+/// A page of products.
 #[Object]
 impl ProductConnection {
     /// The products of the page with their cursors.

@@ -137,6 +137,7 @@ pub struct ShipmentLine {
     quantity: i32,
 }
 
+/// An order with everything about it.
 #[Object]
 impl Order {
     /// The id of the order.

@@ -15,6 +15,7 @@ impl From<ProductView> for Product {
     }
 }
 
+/// A product with its availability.
 #[Object]
 impl Product {
     /// The id of the product.

@@ -54,6 +54,7 @@ pub struct OrderSummary {
     last_order_at: Option<DateTime>,
 }
 
+/// A customer, a member of staff or an administrator.
 #[Object]
 impl User {
     /// The id of the user.

@@ -1,15 +1,16 @@
 //! The live side: one MongoDB change stream per process, fanned out in memory to topics.
 //!
-//! The stream is a signal, the change log is the truth. Every change has a place in the log without gaps, so the feed knows when the stream
-//! has skipped something (it was reopened, the oplog rolled over) and reads it from the log; and a subscriber that is too slow, or comes
-//! back after a reconnect, does the same for itself. Nobody has a queue of their own: a topic is one bounded ring for all who listen.
+//! The stream is a signal, the change log is the truth. Every change has a place in the log without gaps, so the feed knows when
+//! the stream has skipped something (it was reopened, the oplog rolled over) and reads it from the log; and a subscriber that is
+//! too slow, or comes back after a reconnect, does the same for itself. Nobody has a queue of their own: a topic is one bounded
+//! ring for all who listen.
 
+mod change_stream;
 mod cursor;
 mod log;
 mod order_changed;
 mod orders_changed;
 mod product_changed;
-mod watch;
 
 use super::{
     store::Store,
@@ -20,7 +21,7 @@ use std::{
     collections::{BTreeMap, HashMap},
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, watch};
 
 /// What somebody may listen to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -53,6 +54,8 @@ pub(super) enum News {
     Change(Arc<Change>),
     Product(Arc<ProductView>),
     User,
+    /// Changes are missing that the log no longer has: whoever listens must look for themselves.
+    Gap,
 }
 
 /// What a subscriber to orders is told.
@@ -80,19 +83,19 @@ pub enum UpdateKind {
 pub struct Feed {
     store: Store,
     hub: Arc<Mutex<Hub>>,
+    /// Whether the change stream has been opened once: before, subscribers would start from a place that nobody has looked at.
+    started: Arc<watch::Sender<bool>>,
 }
 
 #[derive(Default)]
 struct Hub {
     topics: HashMap<Topic, broadcast::Sender<News>>,
     seen: Positions,
-    /// Subscribers would otherwise start from a place that nobody has looked at.
-    started: bool,
 }
 
 impl Feed {
     pub fn new(store: Store) -> Self {
-        Self { store, hub: Arc::default() }
+        Self { store, hub: Arc::default(), started: Arc::new(watch::Sender::new(false)) }
     }
 
     /// Held for a few map operations, never over an await. A panic inside leaves plain maps, which are still right.
@@ -104,8 +107,15 @@ impl Feed {
         self.hub().listen(topic)
     }
 
+    /// Waits until the feed has been opened.
+    async fn opened(&self) {
+        // The sender lives in `self`, so the wait can only end well.
+        let _ = self.started.subscribe().wait_for(|started| *started).await;
+    }
+
     /// Listens from a known place: news that come are exactly those after it.
-    fn listen_from_here(&self, topic: Topic) -> (broadcast::Receiver<News>, Positions) {
+    async fn listen_from_here(&self, topic: Topic) -> (broadcast::Receiver<News>, Positions) {
+        self.opened().await;
         let mut hub = self.hub();
         (hub.listen(topic), hub.seen.clone())
     }
@@ -138,6 +148,15 @@ impl Hub {
         self.tell(Topic::Order(order), &news);
         self.tell(Topic::Customer(customer), &news);
         self.tell(Topic::AllOrders, &news);
+    }
+
+    /// Gives up on changes that the log no longer has, and tells everybody.
+    fn skip(&mut self, partition: i32, upto: i64) {
+        self.seen.insert(partition, upto);
+        for sender in self.topics.values() {
+            // A topic without listeners has nobody to tell.
+            let _ = sender.send(News::Gap);
+        }
     }
 
     /// Forgets topics to which nobody listens.

@@ -70,14 +70,14 @@ impl Follow {
                 return Some(Ok(update));
             }
             match self.news.recv().await {
-                Ok(News::Change(change)) => {
+                Ok(News::Change(change)) if !self.skips(&change) => {
                     if let Some(update) = self.advance(&change) {
                         return Some(Ok(update));
                     }
                 }
-                Ok(_) => {}
-                // Too slow for the ring: the log has what fell out of it.
-                Err(RecvError::Lagged(_)) => {
+                Ok(News::Product(_) | News::User) => {}
+                // Something is missing, or fell out of the ring because we were too slow: the log tells.
+                Ok(News::Change(_) | News::Gap) | Err(RecvError::Lagged(_)) => {
                     if let Err(error) = self.catch_up().await {
                         return Some(Err(error));
                     }
@@ -89,6 +89,8 @@ impl Follow {
 
     async fn begin(&mut self) -> Result<(), QueryError> {
         let cursor = self.after.as_deref().map(OrderCursor::read).transpose()?;
+        // Before, changes could pass that nobody hears.
+        self.reader.feed.opened().await;
         let order = self.visible_order().await?;
         match cursor {
             None => {
@@ -124,6 +126,11 @@ impl Follow {
             Ok(found) => found,
             Err(_) => Err(QueryError::NotFound),
         }
+    }
+
+    /// Whether versions are missing before a change.
+    fn skips(&self, change: &Change) -> bool {
+        self.at.is_some_and(|at| change.order.version > at.version + 1)
     }
 
     /// Makes an update of a change that has not been told yet.

@@ -1,4 +1,5 @@
-//! A list of orders, live: what happens from now on (or what came since a cursor). An order that no longer matches comes once more.
+//! A list of orders, live: what happens from now on (or what came since a cursor). An order that no longer matches comes once
+//! more.
 
 use super::{News, OrderUpdate, Positions, Topic, UpdateKind, cursor};
 use crate::{
@@ -17,7 +18,7 @@ impl Reader {
     ///
     /// # Errors
     /// The filter asks for what the viewer may not see, or the cursor is none.
-    pub fn orders_changed(
+    pub async fn orders_changed(
         &self,
         viewer: &Viewer,
         filter: OrderFilter,
@@ -26,7 +27,7 @@ impl Reader {
         let customer = filter.scope(viewer).map_err(|_| QueryError::NotFound)?;
         let after = after.map(cursor::read).transpose()?;
         let topic = customer.map_or(Topic::AllOrders, Topic::Customer);
-        let (news, here) = self.feed.listen_from_here(topic);
+        let (news, here) = self.feed.listen_from_here(topic).await;
         let behind = after.is_some();
         let start = Follow {
             reader: self.clone(),
@@ -80,9 +81,9 @@ impl Follow {
                         return Some(Ok(update));
                     }
                 }
-                Ok(_) => {}
-                // Too slow for the ring: the log has what fell out of it.
-                Err(RecvError::Lagged(_)) => self.behind = true,
+                Ok(News::Product(_) | News::User) => {}
+                // Something is missing, or fell out of the ring because we were too slow: the log tells.
+                Ok(News::Gap) | Err(RecvError::Lagged(_)) => self.behind = true,
                 Err(RecvError::Closed) => return None,
             }
         }
@@ -113,7 +114,7 @@ impl Follow {
     /// Reads a chunk of the log, partition by partition; when all are read, listens from there.
     async fn catch_up(&mut self) -> Result<(), QueryError> {
         // A fresh ring, from a known place: what is read up to there and what is heard after it are everything.
-        let (news, here) = self.reader.feed.listen_from_here(self.topic);
+        let (news, here) = self.reader.feed.listen_from_here(self.topic).await;
         for (partition, upto) in here {
             let number = self.at.get(&partition).copied().unwrap_or(0);
             if number >= upto {

@@ -1,4 +1,5 @@
-//! One product, live: its state now, then its newest state whenever it changes. States in between may be left out, the last never is.
+//! One product, live: its state now, then its newest state whenever it changes. States in between may be left out, the last never
+//! is.
 
 use super::{News, Topic};
 use crate::{

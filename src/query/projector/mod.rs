@@ -1,7 +1,8 @@
-//! The projector: takes a batch of events, folds it per document in memory, writes it in one transaction, and only then acknowledges.
+//! The projector: takes a batch of events, folds it per document in memory, writes it in one transaction, and only then
+//! acknowledges.
 //!
-//! A crash anywhere delivers the batch again, and versions tell what has been applied. Within a batch, partitions and streams do not
-//! wait for each other: what cannot be applied goes to the waiting room and the rest goes on.
+//! A crash anywhere delivers the batch again, and versions tell what has been applied. Within a batch, partitions and streams do
+//! not wait for each other: what cannot be applied goes to the waiting room and the rest goes on.
 
 mod fold_catalogue;
 mod fold_order;

@@ -1,5 +1,5 @@
-//! A customer's new name reaches all their orders. Somebody with very many orders must not make one huge transaction of it, so most are
-//! renamed ahead of the event, in small ones; each is guarded by the version of the name that an order has.
+//! A customer's new name reaches all their orders. Somebody with very many orders must not make one huge transaction of it, so
+//! most are renamed ahead of the event, in small ones; each is guarded by the version of the name that an order has.
 
 use super::working_set::{Arrived, WorkingSet};
 use super::{load::Touched, write, write::WaitingRoom};
@@ -18,8 +18,8 @@ use mongodb::bson::doc;
 /// Orders renamed in one transaction.
 const CHUNK: usize = 500;
 
-/// Renames the orders of every user whose new profile is the next event of theirs. What is left over, at most a chunk, goes with the
-/// event itself.
+/// Renames the orders of every user whose new profile is the next event of theirs. What is left over, at most a chunk, goes with
+/// the event itself.
 pub async fn ahead(store: &Store, events: &[Arrived], clock: &Clock) -> Result<(), StoreError> {
     for arrived in events {
         let (Event::User(event @ UserEvent::ProfileUpdated { .. }), Stream::User(id)) =

@@ -1,5 +1,6 @@
-//! The waiting room: events that cannot be applied yet. An event that came early waits for the ones before it; an event that nobody can
-//! read or fold waits for an operator, and everything later of its stream waits behind it, in order. Other streams do not notice.
+//! The waiting room: events that cannot be applied yet. An event that came early waits for the ones before it; an event that
+//! nobody can read or fold waits for an operator, and everything later of its stream waits behind it, in order. Other streams do
+//! not notice.
 
 use super::working_set::Arrived;
 use crate::{

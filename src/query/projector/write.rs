@@ -69,7 +69,8 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
     waiting.send(store, session, names::WAITING).await
 }
 
-/// Buckets are kept apart by partition, so that projectors of different partitions never wait for each other; a report adds them up.
+/// Buckets are kept apart by partition, so that projectors of different partitions never wait for each other; a report adds them
+/// up.
 fn sales(set: &WorkingSet) -> Bulk {
     let mut sales = Bulk::default();
     for ((hour, currency, partition), more) in &set.sales {

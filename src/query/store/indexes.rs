@@ -1,5 +1,5 @@
-//! The indexes: one for each filter and each sort that the API offers. `tests/it/read_model.rs` asserts that no listed query scans a
-//! whole collection.
+//! The indexes: one for each filter and each sort that the API offers. `tests/it/read_model.rs` asserts that no listed query
+//! scans a whole collection.
 
 use super::{Store, StoreError, names};
 use mongodb::{

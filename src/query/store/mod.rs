@@ -32,7 +32,8 @@ pub(super) mod names {
     pub const CHANGES: &str = "changes";
     /// The number of the newest change of each partition.
     pub const POSITIONS: &str = "positions";
-    /// Events that cannot be applied yet: they came early, or something is wrong with them or with an earlier one of their stream.
+    /// Events that cannot be applied yet: they came early, or something is wrong with them or with an earlier one of their
+    /// stream.
     pub const WAITING: &str = "waiting";
 }
 
@@ -70,7 +71,8 @@ impl Store {
         indexes::ensure(self, keep_changes).await
     }
 
-    /// What the server says of itself, for `doctor`: its version, the replica set's name if it is one, and whether it is writable.
+    /// What the server says of itself, for `doctor`: its version, the replica set's name if it is one, and whether it is
+    /// writable.
     ///
     /// # Errors
     /// The driver's.

@@ -87,8 +87,8 @@ impl Bulk {
             (doc! { "delete": collection }, "deletes", self.deletes),
         ];
         for (mut command, name, mut operations) in commands {
-            // The server takes at most 100,000 operations and 48 MB at once; batches are far below the first, and large orders are
-            // kept below the second by this.
+            // The server takes at most 100,000 operations and 48 MB at once; batches are far below the first, and large orders
+            // are kept below the second by this.
             const MOST: usize = 1_000;
             while !operations.is_empty() {
                 let rest = operations.split_off(operations.len().min(MOST));

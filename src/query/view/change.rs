@@ -1,5 +1,5 @@
-//! The change log: every change of every order, with the order as it was after it. It is what subscriptions are fed from, live and
-//! after a reconnect, and it is kept for a bounded time.
+//! The change log: every change of every order, with the order as it was after it. It is what subscriptions are fed from, live
+//! and after a reconnect, and it is kept for a bounded time.
 
 use super::{EventView, OrderView, date};
 use crate::value::{OrderStatus, ProductId, Time};

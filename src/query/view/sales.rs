@@ -1,5 +1,5 @@
-//! What one order adds to the sales report and to its customer's summary. Projecting an event applies the difference between what the
-//! order added before and what it adds after.
+//! What one order adds to the sales report and to its customer's summary. Projecting an event applies the difference between what
+//! the order added before and what it adds after.
 
 use super::{OrderView, Summary};
 use crate::value::{Currency, OrderStatus, Time};

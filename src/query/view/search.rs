@@ -1,5 +1,5 @@
-//! Search by words: documents hold their words in lower case, and a query finds the documents that for each of its words have one that
-//! begins with it. A range on a multikey index answers that; a pattern would not always use the index.
+//! Search by words: documents hold their words in lower case, and a query finds the documents that for each of its words have one
+//! that begins with it. A range on a multikey index answers that; a pattern would not always use the index.
 
 /// The words of a text, in lower case.
 pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {

@@ -1,11 +1,14 @@
 //! A whole Orderflow in this process: the production wiring, on a port of its own.
 
-use super::{Client, stack::Parts};
+use super::{
+    Client, Proxy,
+    stack::{Parts, through},
+};
 use orderflow::{
     app::{self, App},
     auth::Keys,
     clock::{Clock, Ids},
-    config::{Config, DEV_SECRET, Options, Role as Part},
+    config::{Config, Options, Role as Part},
     value::{Role, Viewer},
 };
 use std::{net::SocketAddr, time::Duration};
@@ -14,6 +17,13 @@ use std::{net::SocketAddr, time::Duration};
 pub struct Build {
     roles: Vec<Part>,
     flags: Vec<String>,
+    through_proxy: bool,
+}
+
+/// The wires to the stores, for tests that cut them.
+pub struct Wires {
+    pub postgres: Proxy,
+    pub mongodb: Proxy,
 }
 
 impl Build {
@@ -29,13 +39,32 @@ impl Build {
         self
     }
 
-    pub async fn start(self) -> TestApp {
+    /// As a deployment has it: with a secret of its own and without `--dev`.
+    pub fn production(mut self) -> Self {
+        self.flags[0] = "--jwt-secret=a secret that only this test knows".to_owned();
+        self
+    }
+
+    /// With wires to both stores that can be cut.
+    pub fn through_proxy(mut self) -> Self {
+        self.through_proxy = true;
+        self
+    }
+
+    pub async fn start(mut self) -> TestApp {
         let name = format!("t_{}", uuid::Uuid::now_v7().simple());
         let parts = Parts::new(&name).await;
+        let mut wires = None;
+        if self.through_proxy {
+            let (postgres, database_url) = through(&parts.database_url).await;
+            let (mongodb, mongodb_uri) = through(&parts.mongodb_uri).await;
+            self.flags.extend([format!("--database-url={database_url}"), format!("--mongodb-uri={mongodb_uri}")]);
+            wires = Some(Wires { postgres, mongodb });
+        }
         let config = config(&parts, &self.flags);
         app::migrate(&config.parts, &config.work).await.expect("migrate");
         let app = start(&config, &self.roles).await;
-        TestApp { app: Some(app), parts, config, more: Vec::new() }
+        TestApp { app: Some(app), parts, config, wires, ledger: tokio::sync::OnceCell::new(), more: Vec::new() }
     }
 }
 
@@ -43,6 +72,9 @@ pub struct TestApp {
     app: Option<App>,
     parts: Parts,
     pub config: Config,
+    wires: Option<Wires>,
+    /// A connection to PostgreSQL for looking, opened when somebody first looks.
+    pub(super) ledger: tokio::sync::OnceCell<sea_orm::DatabaseConnection>,
     /// Further processes on the same parts.
     more: Vec<App>,
 }
@@ -54,7 +86,7 @@ impl TestApp {
     }
 
     pub fn build() -> Build {
-        Build { roles: vec![Part::Api, Part::Relay, Part::Projector], flags: Vec::new() }
+        Build { roles: vec![Part::Api, Part::Relay, Part::Projector], flags: vec!["--dev".to_owned()], through_proxy: false }
     }
 
     pub fn app(&self) -> &App {
@@ -63,6 +95,10 @@ impl TestApp {
 
     pub fn addr(&self) -> SocketAddr {
         self.app().addr.expect("the app has an API")
+    }
+
+    pub fn wires(&self) -> &Wires {
+        self.wires.as_ref().expect("built through_proxy")
     }
 
     /// Starts one more process on the same parts, and gives the address of its API if it has one.
@@ -91,18 +127,18 @@ impl TestApp {
 
     /// The read model as the driver sees it.
     pub async fn mongo(&self) -> mongodb::Database {
-        let client = mongodb::Client::with_uri_str(&self.config.parts.mongodb_uri).await.expect("MongoDB");
+        let client = mongodb::Client::with_uri_str(&self.parts.mongodb_uri).await.expect("MongoDB");
         client.default_database().expect("the address names a database")
     }
 
     /// The write model as the driver sees it.
     pub async fn postgres(&self) -> sea_orm::DatabaseConnection {
-        sea_orm::Database::connect(&self.config.parts.database_url).await.expect("PostgreSQL")
+        sea_orm::Database::connect(&self.parts.database_url).await.expect("PostgreSQL")
     }
 
     pub fn token(&self, subject: &str, role: Role) -> String {
         let viewer = Viewer { subject: subject.to_owned(), role };
-        Keys::hs256(DEV_SECRET).sign(&viewer, Clock::system().now(), Duration::from_secs(600)).expect("a token")
+        Keys::hs256(&self.config.http.jwt_secret).sign(&viewer, Clock::system().now(), Duration::from_secs(600)).expect("a token")
     }
 
     pub fn admin(&self) -> Client {
@@ -137,13 +173,13 @@ async fn start(config: &Config, roles: &[Part]) -> App {
 
 fn config(parts: &Parts, flags: &[String]) -> Config {
     #[derive(clap::Parser)]
+    #[command(args_override_self = true)]
     struct Line {
         #[command(flatten)]
         options: Options,
     }
     let fixed = [
         "test",
-        "--dev",
         "--http-addr=127.0.0.1:0",
         // Two are enough to be apart, and declare sooner than eight.
         "--partitions=2",

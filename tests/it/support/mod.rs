@@ -1,15 +1,21 @@
 //! The rig: a whole Orderflow of its own for every test, on the real servers, and clients that speak the language of the shop.
 
 mod app;
+pub mod backstage;
 mod client;
+mod ledger;
+mod proxy;
 mod shop;
 mod socket;
 mod stack;
 
 pub use app::{Build, TestApp};
 pub use client::Client;
+pub use ledger::uuid_of;
+pub use proxy::Proxy;
 pub use shop::{Line, Placed};
 pub use socket::Socket;
+pub use stack::Parts;
 
 use std::{future::Future, time::Duration};
 

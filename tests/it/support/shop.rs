@@ -34,7 +34,8 @@ impl TestApp {
     /// Waits until the read side has an order in this version.
     pub async fn seen(&self, order: &str, version: i64) -> Value {
         let admin = self.admin();
-        let query = "query($id: ID!) { order(id: $id) { id version status number reference total { amount } totalRefunded { amount }
+        let query =
+            "query($id: ID!) { order(id: $id) { id version status number reference total { amount } totalRefunded { amount }
             customer { id displayName email } lines { id sku quantity quantityShipped quantityRefunded } } }";
         until(&format!("{order} in version {version}"), || async {
             let found = admin.ask(query, json!({ "id": order })).await["order"].take();

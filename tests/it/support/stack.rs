@@ -1,5 +1,6 @@
 //! What a test app has of the three servers for itself: a database from a template, a vhost, and a MongoDB database.
 
+use super::Proxy;
 use orderflow::command;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use std::env::var;
@@ -15,6 +16,15 @@ fn with_last(url: &str, last: &str) -> String {
     format!("{}/{last}{query}", &base[..slash])
 }
 
+/// A wire to the server of this address, and the address of its near end.
+pub async fn through(url: &str) -> (Proxy, String) {
+    let begin = url.rfind('@').or(url.find("//").map(|slashes| slashes + 1)).expect("an address has a host") + 1;
+    let end = begin + url[begin..].find('/').expect("an address has a path");
+    let proxy = Proxy::to(&url[begin..end]).await;
+    let near = format!("{}{}{}", &url[..begin], proxy.addr, &url[end..]);
+    (proxy, near)
+}
+
 pub struct Parts {
     pub database_url: String,
     pub amqp_url: String,
@@ -24,16 +34,26 @@ pub struct Parts {
 
 impl Parts {
     pub async fn new(name: &str) -> Self {
+        let admin = Database::connect(address("DATABASE_URL")).await.expect("PostgreSQL");
+        template(&admin).await;
+        Self::copy_of(TEMPLATE, &admin, name).await
+    }
+
+    /// Servers on which nobody has run `orderflow migrate` yet.
+    pub async fn empty(name: &str) -> Self {
+        let admin = Database::connect(address("DATABASE_URL")).await.expect("PostgreSQL");
+        Self::copy_of("template0", &admin, name).await
+    }
+
+    async fn copy_of(template: &str, admin: &DatabaseConnection, name: &str) -> Self {
         let parts = Self {
             database_url: with_last(&address("DATABASE_URL"), name),
             amqp_url: with_last(&address("AMQP_URL"), name),
             mongodb_uri: with_last(&address("MONGODB_URI"), name),
             name: name.to_owned(),
         };
-        let admin = Database::connect(address("DATABASE_URL")).await.expect("PostgreSQL");
-        template(&admin).await;
-        execute(&admin, &format!("CREATE DATABASE {name} TEMPLATE {TEMPLATE}")).await;
-        admin.close().await.expect("close");
+        execute(admin, &format!("CREATE DATABASE {name} TEMPLATE {template}")).await;
+        admin.close_by_ref().await.expect("close");
         broker(reqwest::Method::PUT, &format!("vhosts/{name}"), "{}").await;
         parts
     }

@@ -132,14 +132,11 @@ impl Feed {
 
     async fn catch_up_all(&self) -> Result<(), StoreError> {
         let newest = self.newest().await?;
-        {
-            let mut hub = self.hub();
-            if !hub.started {
-                // Nobody has been told anything yet, so there is nothing to repeat.
-                hub.seen = newest;
-                hub.started = true;
-                return Ok(());
-            }
+        if !*self.started.borrow() {
+            // Nobody has been told anything yet, so there is nothing to repeat.
+            self.hub().seen = newest;
+            self.started.send_replace(true);
+            return Ok(());
         }
         for (partition, number) in newest {
             self.catch_up(partition, number).await?;
@@ -156,8 +153,8 @@ impl Feed {
             let missed = self.changes(ChangeId { partition, number: seen }, upto, None).await?;
             metrics::counter!("orderflow_feed_caught_up_total").increment(missed.len() as u64);
             if missed.is_empty() {
-                // The log does not reach back so far. Subscribers find that out for themselves, from their own cursors.
-                self.hub().seen.insert(partition, upto);
+                // The log does not reach back so far.
+                self.hub().skip(partition, upto);
                 return Ok(());
             }
             let mut hub = self.hub();

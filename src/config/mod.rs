@@ -163,7 +163,9 @@ fn http(options: &HttpOptions, problems: &mut Problems) -> Http {
         operation_timeout: problems.duration("ORDERFLOW_OPERATION_TIMEOUT", &options.operation_timeout, 1, 600),
         limits: Limits {
             depth: problems.number("ORDERFLOW_MAX_DEPTH", &options.max_depth, 5, 200),
-            complexity: problems.number("ORDERFLOW_MAX_COMPLEXITY", &options.max_complexity, 10, 1_000_000),
+            cost: problems.number("ORDERFLOW_MAX_COST", &options.max_cost, 10, 100_000_000),
+            aliases: problems.number("ORDERFLOW_MAX_ALIASES", &options.max_aliases, 0, 10_000),
+            directives: problems.number("ORDERFLOW_MAX_DIRECTIVES", &options.max_directives, 0, 10_000),
             introspection: problems.switch("ORDERFLOW_INTROSPECTION", options.introspection.as_deref(), options.dev),
             payload_wait: PayloadWait(problems.duration("ORDERFLOW_PAYLOAD_WAIT", &options.payload_wait, 0, 10)),
         },

@@ -104,9 +104,15 @@ pub struct HttpOptions {
     /// Levels of an operation at most
     #[arg(long, env = "ORDERFLOW_MAX_DEPTH", default_value = "20")]
     pub max_depth: String,
-    /// Fields of an operation at most
-    #[arg(long, env = "ORDERFLOW_MAX_COMPLEXITY", default_value = "2000")]
-    pub max_complexity: String,
+    /// Points of an operation at most: one a field, times the items of the lists it is in
+    #[arg(long, env = "ORDERFLOW_MAX_COST", default_value = "20000")]
+    pub max_cost: String,
+    /// Aliases of an operation at most
+    #[arg(long, env = "ORDERFLOW_MAX_ALIASES", default_value = "30")]
+    pub max_aliases: String,
+    /// Directives of an operation at most
+    #[arg(long, env = "ORDERFLOW_MAX_DIRECTIVES", default_value = "50")]
+    pub max_directives: String,
     /// How long a payload's object waits for the read side before it is null
     #[arg(long, env = "ORDERFLOW_PAYLOAD_WAIT", default_value = "2s")]
     pub payload_wait: String,

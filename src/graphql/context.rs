@@ -14,16 +14,20 @@ pub struct Caller {
 }
 
 /// Bounds of a request.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Limits {
+    /// Levels.
     pub depth: usize,
-    pub complexity: usize,
+    /// Points: one a field, times the items of the lists it is in.
+    pub cost: u64,
+    pub aliases: u64,
+    pub directives: u64,
     pub introspection: bool,
     pub payload_wait: PayloadWait,
 }
 
 /// How long a payload's object field waits for the read side before it is null.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct PayloadWait(pub Duration);
 
 pub fn caller<'a>(ctx: &Context<'a>) -> &'a Caller {

@@ -20,6 +20,8 @@ pub enum ErrorCode {
     Busy,
     /// A part of the system is away; try again. A command may be sent again under the same id.
     Unavailable,
+    /// The operation breaks a limit; the code goes on with which: `TOO_MUCH_DEPTH`, `TOO_MUCH_COST`, and so on.
+    TooMuch,
     /// A bug.
     Internal,
 }
@@ -33,6 +35,7 @@ impl ErrorCode {
             Self::NotYetVisible => "NOT_YET_VISIBLE",
             Self::Busy => "BUSY",
             Self::Unavailable => "UNAVAILABLE",
+            Self::TooMuch => "TOO_MUCH",
             Self::Internal => "INTERNAL",
         }
     }

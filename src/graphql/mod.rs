@@ -4,6 +4,7 @@
 mod context;
 mod error;
 mod field_order;
+mod guard;
 mod mutation;
 mod payload;
 mod query;
@@ -27,10 +28,9 @@ pub fn schema(writer: Writer, reader: Reader, limits: &Limits) -> OrderflowSchem
         .data(writer)
         .data(reader)
         .data(limits.payload_wait)
-        .limit_depth(limits.depth)
-        .limit_complexity(limits.complexity)
-        .limit_recursive_depth(limits.depth.max(32))
-        .limit_directives(10)
+        // The parser's own: it descends by recursion, so nesting is bounded before there is a document to measure.
+        .limit_recursive_depth(64)
+        .extension(guard::Guard(limits.clone()))
         .extension(field_order::FieldOrder);
     if !limits.introspection {
         builder = builder.disable_introspection();

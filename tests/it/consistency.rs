@@ -224,12 +224,25 @@ async fn what_is_no_receipt_and_no_reasonable_wait_is_refused() {
         for wait in [-1, 10_001, i64::from(i32::MAX), i64::from(i32::MIN)] {
             assert_eq!(ada.error_of(&asked.query, asked.with(wait, "FAIL")).await, "BAD_USER_INPUT", "{}: {wait}", asked.what);
         }
-        for wait in [0, 10_000] {
-            ada.ask(&asked.query, asked.with(wait, "FAIL")).await;
+        for (wait, on_timeout) in [(0, "STALE"), (10_000, "FAIL")] {
+            ada.ask(&asked.query, asked.with(wait, on_timeout)).await;
         }
         let plain = ada.ask(&asked.query, json!({ "c": { "token": placed.token } })).await;
         assert!(!plain[asked.what].is_null(), "the other two have defaults: {plain}");
     }
+    app.close().await;
+}
+
+#[tokio::test]
+async fn who_will_not_wait_at_all_still_sees_what_is_there() {
+    let app = TestApp::start().await;
+    let (_, ada) = app.customer("Ada Lovelace").await;
+    let tea = app.product("TEA-1", 650, 10).await;
+    let placed = ada.place(&[(&tea, 1)]).await;
+    app.caught_up().await;
+    let question = "order(id: $id, consistency: $c) { status }";
+    let asked = Asked::new("no wait", &json!(placed.token), question, &placed.id, json!({ "order": { "status": "PENDING" } }));
+    assert_eq!(ada.ask(&asked.query, asked.with(0, "FAIL")).await, asked.expected);
     app.close().await;
 }
 

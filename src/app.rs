@@ -89,6 +89,9 @@ pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) ->
         };
         relay::start(&database, &settings, clock, &committed, beat, &shutdown);
         shutdown.supervise("backlog gauge", relay::watch_backlog(database.clone(), clock.clone(), shutdown.clone()));
+        let keep = config.work.keep_outcomes;
+        let housekeeping = command::housekeeping::run(database.clone(), keep, clock.clone(), shutdown.clone());
+        shutdown.supervise("housekeeping", housekeeping);
     }
     if let Some(beat) = &beats.projector {
         let settings = projector::Settings { bus: config.parts.bus.clone(), batch: config.work.projector_batch };
@@ -151,6 +154,7 @@ async fn listen(
     });
     let api = Api {
         schema,
+        documents: config.http.documents.clone(),
         sdl: graphql::sdl().into(),
         keys: Keys::hs256(&config.http.jwt_secret),
         clock: clock.clone(),

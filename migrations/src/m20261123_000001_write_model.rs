@@ -93,6 +93,9 @@ CREATE TABLE commands (
     decided_at timestamptz NOT NULL,
     PRIMARY KEY (actor, command_id)
 );
+
+-- For forgetting old ones. Rows arrive in the order of time, so ranges of blocks are all it takes.
+CREATE INDEX commands_by_age ON commands USING brin (decided_at);
 ";
 
 const DOWN: &str = r"

@@ -9,6 +9,7 @@
 
 mod bus;
 mod group;
+pub mod housekeeping;
 mod idempotency;
 mod lookup;
 pub mod relay;

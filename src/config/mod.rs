@@ -7,7 +7,11 @@ mod parse;
 pub use options::{HttpOptions, LogOptions, Options, PartsOptions, WorkOptions};
 use parse::Problems;
 
-use crate::{bus, graphql::Limits, graphql::PayloadWait};
+use crate::{
+    bus,
+    graphql::{Limits, PayloadWait},
+    http::Documents,
+};
 use std::{net::SocketAddr, time::Duration};
 
 /// A part of the work; a process does all of them unless told.
@@ -48,6 +52,7 @@ pub struct Work {
     pub relay_batch: u32,
     pub relay_sweep: Duration,
     pub projector_batch: u16,
+    pub keep_outcomes: Duration,
     pub keep_changes: Duration,
     /// How long a part may be silent, or an event unpublished, before the process is not ready.
     pub ready_within: Duration,
@@ -60,6 +65,7 @@ pub struct Http {
     pub jwt_secret: String,
     pub dev: bool,
     pub graphiql: bool,
+    pub documents: Documents,
     pub cors_origins: Vec<String>,
     pub body_limit: usize,
     pub operation_timeout: Duration,
@@ -137,6 +143,7 @@ fn work(options: &WorkOptions, problems: &mut Problems) -> Work {
         relay_batch: problems.number("ORDERFLOW_RELAY_BATCH", &options.relay_batch, 1, 10_000),
         relay_sweep: problems.duration("ORDERFLOW_RELAY_SWEEP", &options.relay_sweep, 0, 60),
         projector_batch: problems.number("ORDERFLOW_PROJECTOR_BATCH", &options.projector_batch, 1, 5_000),
+        keep_outcomes: problems.duration("ORDERFLOW_KEEP_OUTCOMES", &options.keep_outcomes, 3_600, 3_660 * 86_400),
         keep_changes: problems.duration("ORDERFLOW_KEEP_CHANGES", &options.keep_changes, 60, 366 * 86_400),
         ready_within: problems.duration("ORDERFLOW_READY_WITHIN", &options.ready_within, 1, 3_600),
     }
@@ -158,6 +165,13 @@ fn http(options: &HttpOptions, problems: &mut Problems) -> Http {
         jwt_secret: secret,
         dev: options.dev,
         graphiql: problems.switch("ORDERFLOW_GRAPHIQL", options.graphiql.as_deref(), options.dev),
+        documents: match &options.trusted_documents {
+            None => Documents::open(),
+            Some(manifest) => Documents::trusted(manifest).unwrap_or_else(|problem| {
+                problems.note(&format!("ORDERFLOW_TRUSTED_DOCUMENTS: {problem}"));
+                Documents::open()
+            }),
+        },
         cors_origins: origins.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(str::to_owned).collect(),
         body_limit: problems.number("ORDERFLOW_BODY_LIMIT", &options.body_limit, 1_024, 64 * 1024 * 1024),
         operation_timeout: problems.duration("ORDERFLOW_OPERATION_TIMEOUT", &options.operation_timeout, 1, 600),

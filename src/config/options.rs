@@ -65,6 +65,9 @@ pub struct WorkOptions {
     /// Events projected in one transaction at most
     #[arg(long, env = "ORDERFLOW_PROJECTOR_BATCH", default_value = "500")]
     pub projector_batch: String,
+    /// How long outcomes of commands are remembered; later the same commandId would be a new command
+    #[arg(long, env = "ORDERFLOW_KEEP_OUTCOMES", default_value = "30days")]
+    pub keep_outcomes: String,
     /// How long subscribers can resume; older cursors are told RESYNC
     #[arg(long, env = "ORDERFLOW_KEEP_CHANGES", default_value = "24h")]
     pub keep_changes: String,
@@ -92,6 +95,9 @@ pub struct HttpOptions {
     /// Whether the schema can be asked for: on or off [default: on with --dev]
     #[arg(long, env = "ORDERFLOW_INTROSPECTION")]
     pub introspection: Option<String>,
+    /// A manifest of trusted documents (JSON); when given, nothing else is executed
+    #[arg(long, env = "ORDERFLOW_TRUSTED_DOCUMENTS")]
+    pub trusted_documents: Option<std::path::PathBuf>,
     /// Origins whose pages may call the API, with commas between them
     #[arg(long, env = "ORDERFLOW_CORS_ORIGINS")]
     pub cors_origins: Option<String>,

@@ -30,11 +30,10 @@ pub async fn get(State(api): State<Api>, mut parts: Parts) -> HttpResponse {
     let Ok(Query(params)) = Query::<Params>::try_from_uri(&parts.uri) else {
         return answer::plain(form, StatusCode::BAD_REQUEST, "The parameters cannot be read.");
     };
-    let request = match params.into_request() {
-        Ok(request) => request,
-        Err(message) => return answer::plain(form, StatusCode::BAD_REQUEST, message),
-    };
-    execute(api, form, &parts.headers, request, Method::Get).await
+    match params.into_body() {
+        Ok(body) => execute(api, form, &parts.headers, body, Method::Get).await,
+        Err(message) => answer::plain(form, StatusCode::BAD_REQUEST, message),
+    }
 }
 
 /// POST: any operation, as JSON.
@@ -47,20 +46,13 @@ pub async fn post(State(api): State<Api>, headers: HeaderMap, body: Result<Bytes
         Ok(body) => body,
         Err(rejection) => return answer::plain(form, rejection.status(), "The body is too large or was cut off."),
     };
-    let request = match serde_json::from_slice::<Body>(&body).map(Body::into_request) {
-        Ok(request) => request,
+    match serde_json::from_slice::<Body>(&body) {
+        Ok(body) if body.is_request() => execute(api, form, &headers, body, Method::Post).await,
         Err(_) if body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') => {
-            return answer::plain(form, StatusCode::BAD_REQUEST, "Batches are not supported: send one operation a request.");
+            answer::plain(form, StatusCode::BAD_REQUEST, "Batches are not supported: send one operation a request.")
         }
-        Err(_) => {
-            return answer::plain(
-                form,
-                StatusCode::BAD_REQUEST,
-                "The body is not a GraphQL request: a JSON object with a query.",
-            );
-        }
-    };
-    execute(api, form, &headers, request, Method::Post).await
+        _ => answer::plain(form, StatusCode::BAD_REQUEST, "The body is not a GraphQL request: a JSON object with a query."),
+    }
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -69,13 +61,14 @@ enum Method {
     Post,
 }
 
-async fn execute(api: Api, form: Form, headers: &HeaderMap, mut request: Request, method: Method) -> HttpResponse {
+async fn execute(api: Api, form: Form, headers: &HeaderMap, body: Body, method: Method) -> HttpResponse {
     let caller = match caller(&api, headers) {
         Ok(caller) => caller,
         Err(BadToken) => return answer::bad_token(form),
     };
-    let operation = match operation(&mut request) {
-        Ok(operation) => operation,
+    let parsed = body.into_request(&api.documents).and_then(|mut request| Ok((operation(&mut request)?, request)));
+    let (operation, request) = match parsed {
+        Ok(parsed) => parsed,
         Err(error) => return answer::refused(form, StatusCode::BAD_REQUEST, error),
     };
     if method == Method::Get && operation == Some(OperationType::Mutation) {

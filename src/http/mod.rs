@@ -1,6 +1,7 @@
 //! HTTP: routes, and the layers that every request passes.
 
 mod answer;
+mod documents;
 mod explorer;
 mod graphql;
 mod health;
@@ -10,6 +11,7 @@ mod sse;
 mod trace;
 mod ws;
 
+pub use documents::Documents;
 pub use explorer::dev_viewers;
 pub use health::{Checks, Health};
 
@@ -32,6 +34,7 @@ use tower_http::{
 #[derive(Clone)]
 pub struct Api {
     pub schema: OrderflowSchema,
+    pub documents: Documents,
     /// The schema definition, made once.
     pub sdl: Arc<str>,
     pub keys: Keys,

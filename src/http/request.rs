@@ -1,30 +1,49 @@
 //! Reads requests: the JSON body of a POST, the parameters of a GET.
 
-use async_graphql::{Request, Variables};
+use super::documents::Documents;
+use async_graphql::{Request, ServerError, Variables};
 use serde::Deserialize;
+use serde_json::{Map, Value};
 
 /// The body of a request. Fields of other types than the specification's are errors, not guesses.
 #[derive(Deserialize)]
 #[serde(rename_all = "camelCase")]
 pub struct Body {
-    query: String,
+    #[serde(default)]
+    query: Option<String>,
+    /// The id of a persisted document, in place of the query.
+    #[serde(default)]
+    document_id: Option<String>,
     #[serde(default)]
     operation_name: Option<String>,
     #[serde(default)]
-    variables: Option<serde_json::Map<String, serde_json::Value>>,
+    variables: Option<Map<String, Value>>,
     #[serde(default)]
-    extensions: Option<serde_json::Map<String, serde_json::Value>>,
+    extensions: Option<Map<String, Value>>,
 }
 
 impl Body {
-    pub fn into_request(self) -> Request {
-        let mut request = Request::new(self.query);
+    /// Whether there is anything to execute.
+    pub fn is_request(&self) -> bool {
+        self.query.is_some() || self.document_id().is_some()
+    }
+
+    /// # Errors
+    /// The document is not there and not known.
+    pub fn into_request(self, documents: &Documents) -> Result<Request, ServerError> {
+        let id = self.document_id();
+        let mut request = Request::new(documents.resolve(self.query, id)?);
         request.operation_name = self.operation_name;
         if let Some(variables) = self.variables {
             request = request.variables(Variables::from_json(variables.into()));
         }
-        drop(self.extensions);
-        request
+        Ok(request)
+    }
+
+    fn document_id(&self) -> Option<String> {
+        let apollo =
+            self.extensions.as_ref().and_then(|extensions| extensions.get("persistedQuery")?.get("sha256Hash")?.as_str());
+        self.document_id.as_deref().or(apollo).map(str::to_owned)
     }
 }
 
@@ -33,20 +52,30 @@ impl Body {
 #[serde(rename_all = "camelCase")]
 pub struct Params {
     query: Option<String>,
-    #[serde(default)]
+    document_id: Option<String>,
     operation_name: Option<String>,
-    #[serde(default)]
     variables: Option<String>,
+    extensions: Option<String>,
 }
 
 impl Params {
-    pub fn into_request(self) -> Result<Request, &'static str> {
-        let query = self.query.ok_or("The parameter query is missing.")?;
-        let variables = match self.variables.filter(|text| !text.is_empty()) {
-            Some(text) => serde_json::from_str(&text).map_err(|_| "The parameter variables is not a JSON object.")?,
-            None => None,
+    /// # Errors
+    /// A parameter that should be JSON is not, or there is nothing to execute.
+    pub fn into_body(self) -> Result<Body, &'static str> {
+        let body = Body {
+            query: self.query,
+            document_id: self.document_id,
+            operation_name: self.operation_name.filter(|name| !name.is_empty()),
+            variables: object(self.variables).map_err(|()| "The parameter variables is not a JSON object.")?,
+            extensions: object(self.extensions).map_err(|()| "The parameter extensions is not a JSON object.")?,
         };
-        Ok(Body { query, operation_name: self.operation_name.filter(|name| !name.is_empty()), variables, extensions: None }
-            .into_request())
+        if body.is_request() { Ok(body) } else { Err("The parameter query is missing.") }
+    }
+}
+
+fn object(text: Option<String>) -> Result<Option<Map<String, Value>>, ()> {
+    match text.filter(|text| !text.is_empty()) {
+        Some(text) => serde_json::from_str(&text).map_err(|_| ()),
+        None => Ok(None),
     }
 }

@@ -34,15 +34,6 @@ impl Asked {
     }
 }
 
-/// Waits until so many listen for news.
-async fn listening(app: &TestApp, many: usize) {
-    until("the listeners", || async {
-        let listeners = app.app().reader.feed().listeners();
-        if listeners >= many { Ok(()) } else { Err(listeners) }
-    })
-    .await;
-}
-
 fn token(receipt: &Value) -> Value {
     receipt["token"].clone()
 }
@@ -121,7 +112,7 @@ async fn a_receipt_is_visible_in_every_view_it_concerns_or_told_not_to_be() {
     let mut waiting = Box::pin(waiting);
     tokio::select! {
         _ = &mut waiting => panic!("there is nothing to be seen yet"),
-        () = listening(&app, asked.len()) => {}
+        () = app.listening(asked.len()..) => {}
     }
     app.join(&[Projector]).await;
     waiting.await;
@@ -258,15 +249,11 @@ async fn a_crowd_that_waits_for_one_order_is_let_go_at_once() {
     let mut crowd = Box::pin(join_all((0..CROWD).map(|_| asked.expect_visible(&ada))));
     tokio::select! {
         _ = &mut crowd => panic!("there is nothing to be seen yet"),
-        () = listening(&app, CROWD) => {}
+        () = app.listening(CROWD..) => {}
     }
     assert!(crowd.as_mut().now_or_never().is_none(), "nobody goes before there is something to see");
     app.join(&[Projector]).await;
     crowd.await;
-    until("everybody to have gone", || async {
-        let listeners = app.app().reader.feed().listeners();
-        if listeners == 0 { Ok(()) } else { Err(listeners) }
-    })
-    .await;
+    app.listening(..1).await;
     app.close().await;
 }

@@ -82,12 +82,23 @@ async fn only_json_in_utf8_is_read() {
     let before = app.state().await;
     let body = json!({ "query": new_product("X-1") }).to_string();
     // What a page of somebody else's can send without asking, and what would be read wrongly.
-    for kind in ["", "text/plain", "application/x-www-form-urlencoded", "multipart/form-data; boundary=x", "application/graphql",
-        "application/json; charset=latin1", "text/json", "application/jsonp"]
-    {
+    for kind in [
+        "",
+        "text/plain",
+        "application/x-www-form-urlencoded",
+        "multipart/form-data; boundary=x",
+        "application/graphql",
+        "application/json; charset=latin1",
+        "text/json",
+        "application/jsonp",
+    ] {
         let response = send(post(&app, kind, body.clone())).await;
         assert_eq!(response.status(), StatusCode::UNSUPPORTED_MEDIA_TYPE, "{kind:?}");
-        assert_eq!(response.json::<Value>().await.expect("JSON")["errors"][0]["extensions"]["code"], "BAD_USER_INPUT", "{kind:?}");
+        assert_eq!(
+            response.json::<Value>().await.expect("JSON")["errors"][0]["extensions"]["code"],
+            "BAD_USER_INPUT",
+            "{kind:?}"
+        );
     }
     assert_eq!(app.state().await, before);
     for (at, kind) in ["application/json", "Application/JSON; charset=\"UTF-8\""].into_iter().enumerate() {
@@ -110,8 +121,11 @@ async fn what_is_no_request_is_told_so() {
         ("{\"query\":\"{ me { id } }\",\"variables\":[]}", 400, "The body is not a GraphQL request: a JSON object with a query."),
         (" [{\"query\":\"{ me { id } }\"}]", 400, "Batches are not supported: send one operation a request."),
         (&large, 413, "The body is too large or was cut off."),
-        ("{\"query\":\"subscription { ordersChanged { kind } }\"}", 400,
-            "Subscriptions go over WebSocket, or with Accept: text/event-stream."),
+        (
+            "{\"query\":\"subscription { ordersChanged { kind } }\"}",
+            400,
+            "Subscriptions go over WebSocket, or with Accept: text/event-stream.",
+        ),
     ] {
         for accept in [JSON, GRAPHQL, "*/*"] {
             let response = send(post(&app, JSON, body.to_owned()).header("accept", accept)).await;
@@ -135,23 +149,27 @@ async fn what_is_no_request_is_told_so() {
 async fn the_form_of_the_answer_decides_what_its_status_says() {
     let app = TestApp::start().await;
     for (query, in_graphql_form) in [
-        ("{ products {", 400),                                                     // does not parse
-        ("{ nothing }", 400),                                                      // is not in the schema
-        ("query($id: ID!) { node(id: $id) { id } }", 400),                         // lacks a variable
-        ("{ order(id: \"x\", consistency: { token: \"x\" }) { id } }", 200),       // is well formed, and has no answer
+        ("{ products {", 400),                                               // does not parse
+        ("{ nothing }", 400),                                                // is not in the schema
+        ("query($id: ID!) { node(id: $id) { id } }", 400),                   // lacks a variable
+        ("{ order(id: \"x\", consistency: { token: \"x\" }) { id } }", 200), // is well formed, and has no answer
         ("{ products { totalCount } }", 200),
     ] {
         for (accept, kind, status) in [
             (JSON, "application/json; charset=utf-8", 200),
             (GRAPHQL, "application/graphql-response+json; charset=utf-8", in_graphql_form),
-            ("application/json;q=0.5, application/graphql-response+json", "application/graphql-response+json; charset=utf-8",
-                in_graphql_form),
+            (
+                "application/json;q=0.5, application/graphql-response+json",
+                "application/graphql-response+json; charset=utf-8",
+                in_graphql_form,
+            ),
             ("*/*", "application/json; charset=utf-8", 200),
         ] {
             let response = send(post(&app, JSON, json!({ "query": query }).to_string()).header("accept", accept)).await;
-            assert_eq!((response.status().as_u16(), header(&response, "content-type")), (status, kind), "{query} for {accept}");
             assert_eq!(header(&response, "cache-control"), "private, no-store");
+            let (told, form) = (response.status().as_u16(), header(&response, "content-type").to_owned());
             let answer: Value = response.json().await.expect("JSON");
+            assert_eq!((told, form.as_str()), (status, kind), "{query} for {accept}: {answer:#}");
             // A request that failed before it was carried out has no data at all; one that was carried out has.
             assert_eq!(answer.get("data").is_some_and(|data| !data.is_null()), in_graphql_form == 200, "{answer:#}");
         }
@@ -169,8 +187,16 @@ async fn a_token_that_is_none_of_ours_is_turned_away_whatever_is_asked() {
     let late = sign(&secret, now - Duration::from_secs(3_600));
     let forged = sign("another secret of at least thirty-two", now);
     let unsigned = "eyJhbGciOiJub25lIn0.eyJzdWIiOiJhZG1pbiIsInJvbGUiOiJBRE1JTiIsImV4cCI6OTk5OTk5OTk5OX0.";
-    let wrong = ["Bearer nonsense", "Basic YWRtaW46YWRtaW4=", "Bearer", "", &sign(&secret, now), &format!("Bearer {late}"),
-        &format!("Bearer {forged}"), &format!("Bearer {unsigned}")];
+    let wrong = [
+        "Bearer nonsense",
+        "Basic YWRtaW46YWRtaW4=",
+        "Bearer",
+        "",
+        &sign(&secret, now),
+        &format!("Bearer {late}"),
+        &format!("Bearer {forged}"),
+        &format!("Bearer {unsigned}"),
+    ];
     for authorization in wrong {
         for accept in [JSON, GRAPHQL, EVENTS] {
             let request = to(&app, Method::POST, "/graphql").header("content-type", JSON).header("accept", accept);
@@ -179,7 +205,8 @@ async fn a_token_that_is_none_of_ours_is_turned_away_whatever_is_asked() {
             assert_eq!(response.status(), StatusCode::UNAUTHORIZED, "{authorization}");
             assert_eq!(header(&response, "www-authenticate"), "Bearer");
             let answer: Value = response.json().await.expect("JSON");
-            let told = json!({ "message": "The token is not valid or has expired.", "extensions": { "code": "UNAUTHENTICATED" } });
+            let told =
+                json!({ "message": "The token is not valid or has expired.", "extensions": { "code": "UNAUTHENTICATED" } });
             assert_eq!((&answer["data"], &answer["errors"]), (&Value::Null, &json!([told])), "{authorization}");
         }
     }

@@ -1,6 +1,6 @@
 //! No question makes the database read everything. MongoDB itself is the witness: its profiler writes down how each was answered.
 
-use crate::support::{TestApp, until};
+use crate::support::TestApp;
 use futures_util::{TryStreamExt, future::join_all};
 use mongodb::{
     Database,
@@ -167,11 +167,7 @@ async fn no_other_question_and_no_live_update_reads_a_whole_collection() {
     one.subscribe("1", follow, json!({ "id": shop.order })).await;
     let cursor = one.change().await["cursor"].take();
     all.subscribe("1", list, json!({})).await;
-    until("the subscription", || async {
-        let listeners = shop.app.app().reader.feed().listeners();
-        if listeners >= 2 { Ok(()) } else { Err(listeners) }
-    })
-    .await;
+    shop.app.listening(2..=2).await;
     let answered = profiled(&shop.mongo, async {
         let query = "query($o: ID!, $p: ID!, $u: ID!, $c: ConsistencyInput) {
             order(id: $o, consistency: $c) { id history(first: 2) { nodes { id } } } product(id: $p, consistency: $c) { id }

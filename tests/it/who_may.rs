@@ -241,7 +241,6 @@ async fn there_is_no_way_round_to_somebody_elses_orders() {
     let number = shop.app.seen(&order, 1).await["number"].as_str().expect("a number").to_owned();
     let cursor =
         shop.ada().ask("{ orders { pageInfo { endCursor } } }", json!({})).await["orders"]["pageInfo"]["endCursor"].clone();
-    let found = "{ totalCount nodes { id } pageInfo { hasNextPage hasPreviousPage } }";
     let ways = [
         "filter: { customerId: \"USER\" }".to_owned(),
         "filter: { search: \"SECRET-1\" }".to_owned(),
@@ -252,9 +251,11 @@ async fn there_is_no_way_round_to_somebody_elses_orders() {
         format!("consistency: {{ token: {}, timeoutMs: 0 }}", receipt["token"]),
     ];
     for way in ways {
-        let seen = shop.eve().ask(&format!("{{ orders({}) {found} }}", shop.fill(&way, &order)), json!({})).await;
-        let nothing = json!({ "totalCount": 0, "nodes": [], "pageInfo": { "hasNextPage": false, "hasPreviousPage": false } });
-        assert_eq!(seen["orders"], nothing, "{way}");
+        let seen = shop
+            .eve()
+            .ask(&format!("{{ orders({}) {{ totalCount nodes {{ id }} }} }}", shop.fill(&way, &order)), json!({}))
+            .await;
+        assert_eq!(seen["orders"], json!({ "totalCount": 0, "nodes": [] }), "{way}");
     }
     let detours = [
         "me { orders(filter: { customerId: \"USER\" }) { totalCount nodes { id } } orderSummary { orderCount } }",

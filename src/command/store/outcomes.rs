@@ -49,3 +49,13 @@ pub(in crate::command) async fn remember(
     });
     command::Entity::insert_many(rows).exec_without_returning(db).await.map(|_| ())
 }
+
+/// Forgets a chunk of the outcomes decided before a moment; says how many.
+pub(in crate::command) async fn forget(db: &impl ConnectionTrait, before: Time) -> Result<u64, DbErr> {
+    let statement = sea_orm::Statement::from_sql_and_values(
+        sea_orm::DbBackend::Postgres,
+        "DELETE FROM commands WHERE ctid = ANY(ARRAY(SELECT ctid FROM commands WHERE decided_at < $1 LIMIT 1000))",
+        [before.into()],
+    );
+    Ok(db.execute_raw(statement).await?.rows_affected())
+}

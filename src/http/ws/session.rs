@@ -6,7 +6,7 @@ use crate::{
     graphql::Caller,
     http::{Api, request::Body},
 };
-use async_graphql::{Response, Value};
+use async_graphql::{Response, ServerError, Value};
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::{
     SinkExt, Stream, StreamExt,
@@ -188,7 +188,11 @@ impl Session {
             let errors = r#"[{"message":"Too many operations on this socket.","extensions":{"code":"TOO_MANY_OPERATIONS"}}]"#;
             return say(out, Outgoing::Error { id, errors: errors.to_owned() }).await;
         }
-        let results = self.api.schema.execute_stream(body.into_request().data(caller));
+        let request = match body.into_request(&self.api.documents) {
+            Ok(request) => request,
+            Err(error) => return say(out, Outgoing::Error { id, errors: errors(&[error]) }).await,
+        };
+        let results = self.api.schema.execute_stream(request.data(caller));
         self.started += 1;
         let number = self.started;
         let (key, out, ended) = ((id.clone(), number), out.clone(), self.ended.0.clone());
@@ -220,8 +224,7 @@ async fn operate(id: String, results: impl Stream<Item = Response> + Send, out: 
         first = false;
         if never_executed {
             // The protocol ends an operation by `error`; nothing may follow.
-            let errors = serde_json::to_string(&result.errors).unwrap_or_else(|_| "[]".into());
-            return Outgoing::Error { id, errors };
+            return Outgoing::Error { id, errors: errors(&result.errors) };
         }
         let payload = serde_json::to_string(&result).unwrap_or_else(|_| "{}".into());
         if out.send(Outgoing::Next { id: id.clone(), payload }).await.is_err() {
@@ -229,6 +232,10 @@ async fn operate(id: String, results: impl Stream<Item = Response> + Send, out: 
         }
     }
     Outgoing::Complete { id }
+}
+
+fn errors(errors: &[ServerError]) -> String {
+    serde_json::to_string(errors).unwrap_or_else(|_| "[]".into())
 }
 
 /// A full queue means a client that does not read; whoever reads its messages waits with it.

@@ -13,7 +13,7 @@ use orderflow::{
 };
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, TryGetable};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, ops::RangeBounds};
 use uuid::Uuid;
 
 /// Events that were taken out of the outbox, by position and shard.
@@ -22,9 +22,8 @@ pub struct Held(Vec<(i64, i32)>);
 impl TestApp {
     /// The rows of a statement on the write model.
     pub async fn rows(&self, sql: &str) -> Vec<QueryResult> {
-        let database = self.postgres().await;
-        let rows = database.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
-        database.close().await.expect("close");
+        let ledger = self.ledger.get_or_init(|| self.postgres()).await;
+        let rows = ledger.query_all_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
         rows.unwrap_or_else(|e| panic!("{sql}: {e}"))
     }
 
@@ -102,6 +101,15 @@ impl TestApp {
             });
             let behind: Vec<_> = behind.collect();
             if behind.is_empty() { Ok(()) } else { Err(behind) }
+        })
+        .await;
+    }
+
+    /// Waits until so many listen to the feed of the first node.
+    pub async fn listening(&self, many: impl RangeBounds<usize>) {
+        until("the listeners", || async {
+            let listeners = self.app().reader.feed().listeners();
+            if many.contains(&listeners) { Ok(()) } else { Err(listeners) }
         })
         .await;
     }

@@ -16,14 +16,34 @@ pub struct Socket {
 
 impl Socket {
     pub async fn open(addr: SocketAddr, token: Option<&str>) -> Self {
+        let mut socket = Self::begin(addr, token).await;
+        assert_eq!(socket.receive().await["type"], "connection_ack");
+        socket
+    }
+
+    /// Connects and says who it is, without hearing whether that is good enough.
+    pub async fn begin(addr: SocketAddr, token: Option<&str>) -> Self {
         let mut request = format!("ws://{addr}/graphql").into_client_request().expect("a request");
         request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().expect("a header"));
         let (stream, _) = connect_async(request).await.expect("the server upgrades");
         let mut socket = Self { stream };
         let payload = token.map_or_else(|| json!({}), |token| json!({ "authorization": format!("Bearer {token}") }));
         socket.send(json!({ "type": "connection_init", "payload": payload })).await;
-        assert_eq!(socket.receive().await["type"], "connection_ack");
         socket
+    }
+
+    /// Waits until the server closes the socket; gives the code, if it says one.
+    pub async fn closed(mut self) -> Option<u16> {
+        let closing = async {
+            loop {
+                match self.stream.next().await {
+                    Some(Ok(Message::Close(frame))) => return frame.map(|frame| frame.code.into()),
+                    Some(Ok(_)) => {}
+                    None | Some(Err(_)) => return None,
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, closing).await.expect("the server closes the socket")
     }
 
     async fn send(&mut self, message: Value) {
@@ -49,6 +69,10 @@ impl Socket {
 
     pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
         self.send(json!({ "id": id, "type": "subscribe", "payload": { "query": query, "variables": variables } })).await;
+    }
+
+    pub async fn unsubscribe(&mut self, id: &str) {
+        self.send(json!({ "id": id, "type": "complete" })).await;
     }
 
     /// The next message of a subscription, whole.

@@ -8,17 +8,18 @@ use crate::{
     config::{Config, Parts, Role, Work},
     graphql::{self, Writer},
     health::Beat,
-    http::{Api, Checks, Health, router},
+    http::{Api, Checks, Health, probes, router},
     query::{Feed, Reader, Store, projector},
     shutdown::Shutdown,
     telemetry,
 };
-use std::{future::IntoFuture, net::SocketAddr, sync::Arc};
+use axum::Router;
+use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Notify};
 
 /// A running process.
 pub struct App {
-    /// Where the API listens, if this process has that role.
+    /// Where it listens: the API, or without that role only the probes.
     pub addr: Option<SocketAddr>,
     pub shutdown: Shutdown,
     pub reader: Reader,
@@ -98,15 +99,15 @@ pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) ->
         let task = projector::run(store.clone(), settings, clock.clone(), beat.clone(), shutdown.clone());
         shutdown.supervise("projector", task);
     }
+    let health = beats.health(config, &database, &store, clock, &shutdown)?;
     let addr = match &beats.feed {
-        None => None,
+        None => serve_probes(config, health).await,
         Some(beat) => {
             shutdown.supervise("feed", feed.run(clock.clone(), beat.clone(), shutdown.clone()));
             let bus = Bus::start(&database, config.work.command, clock, ids, &committed, &shutdown);
             let writer = Writer { bus, clock: clock.clone(), ids: ids.clone() };
-            let health = Health(Arc::new(beats.checks(config, &database, &store)));
             let schema = graphql::schema(writer, reader.clone(), &config.http.limits);
-            Some(listen(config, schema, health, clock, &shutdown).await?)
+            Some(serve_api(config, schema, health, clock).await?)
         }
     };
     Ok(App { addr, shutdown, reader, store, database })
@@ -119,39 +120,43 @@ struct Beats {
 }
 
 impl Beats {
-    fn checks(&self, config: &Config, database: &Database, store: &Store) -> Checks {
-        Checks {
+    fn health(
+        &self,
+        config: &Config,
+        database: &Database,
+        store: &Store,
+        clock: &Clock,
+        shutdown: &Shutdown,
+    ) -> Result<Health, StartError> {
+        let metrics = telemetry::metrics().map_err(StartError::Metrics)?;
+        let upkeep = (metrics.clone(), shutdown.clone());
+        shutdown.supervise("metrics upkeep", async move {
+            let mut tick = tokio::time::interval(Duration::from_secs(5));
+            loop {
+                tokio::select! {
+                    _ = tick.tick() => upkeep.0.run_upkeep(),
+                    () = upkeep.1.draining() => return,
+                }
+            }
+        });
+        let checks = Checks {
             database: database.clone(),
             store: store.clone(),
             feed: self.feed.clone(),
             relay: self.relay.clone(),
             projector: self.projector.clone(),
             within: config.work.ready_within,
-        }
+        };
+        Ok(Health { checks: Arc::new(checks), clock: clock.clone(), metrics, shutdown: shutdown.clone() })
     }
 }
 
-async fn listen(
+async fn serve_api(
     config: &Config,
     schema: graphql::OrderflowSchema,
     health: Health,
     clock: &Clock,
-    shutdown: &Shutdown,
 ) -> Result<SocketAddr, StartError> {
-    let metrics = telemetry::metrics().map_err(StartError::Metrics)?;
-    let refused = |source| StartError::Listen { addr: config.http.addr, source };
-    let listener = TcpListener::bind(config.http.addr).await.map_err(refused)?;
-    let addr = listener.local_addr().map_err(refused)?;
-    let upkeep = (metrics.clone(), shutdown.clone());
-    shutdown.supervise("metrics upkeep", async move {
-        let mut tick = tokio::time::interval(std::time::Duration::from_secs(5));
-        loop {
-            tokio::select! {
-                _ = tick.tick() => upkeep.0.run_upkeep(),
-                () = upkeep.1.draining() => return,
-            }
-        }
-    });
     let api = Api {
         schema,
         documents: config.http.documents.clone(),
@@ -159,12 +164,31 @@ async fn listen(
         keys: Keys::hs256(&config.http.jwt_secret),
         clock: clock.clone(),
         settings: Arc::new(config.http.clone()),
-        health,
-        metrics,
-        shutdown: shutdown.clone(),
+        shutdown: health.shutdown.clone(),
     };
+    let shutdown = health.shutdown.clone();
+    listen(config.http.addr, router(api, health), &shutdown).await
+}
+
+/// A process without the API is probed all the same. Several on one machine cannot all have the same port, and none of them needs it for
+/// its work, so a taken one is no reason not to start.
+async fn serve_probes(config: &Config, health: Health) -> Option<SocketAddr> {
+    let shutdown = health.shutdown.clone();
+    match listen(config.http.addr, probes(health), &shutdown).await {
+        Ok(addr) => Some(addr),
+        Err(error) => {
+            tracing::warn!(%error, "health and metrics of this process are not served; ORDERFLOW_HTTP_ADDR gives it an address");
+            None
+        }
+    }
+}
+
+async fn listen(addr: SocketAddr, routes: Router, shutdown: &Shutdown) -> Result<SocketAddr, StartError> {
+    let refused = |source| StartError::Listen { addr, source };
+    let listener = TcpListener::bind(addr).await.map_err(refused)?;
+    let addr = listener.local_addr().map_err(refused)?;
     let draining = shutdown.clone();
-    let server = axum::serve(listener, router(api)).with_graceful_shutdown(async move { draining.draining().await });
+    let server = axum::serve(listener, routes).with_graceful_shutdown(async move { draining.draining().await });
     shutdown.supervise("http", async move {
         if let Err(error) = server.into_future().await {
             tracing::error!(%error, "the listener failed");

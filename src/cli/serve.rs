@@ -29,7 +29,11 @@ impl Serve {
         let roles = if self.roles.is_empty() { vec![Role::Api, Role::Relay, Role::Projector] } else { self.roles };
         let app = app::start(&config, &roles, &Clock::system(), &Ids::system()).await?;
         if let Some(addr) = app.addr {
-            greet(&config, addr)?;
+            if roles.contains(&Role::Api) {
+                greet(&config, addr)?;
+            } else {
+                println!("Orderflow works; health  http://{addr}/readyz   metrics  http://{addr}/metrics");
+            }
         }
         let app::App { shutdown, .. } = app;
         shutdown

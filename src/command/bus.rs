@@ -68,13 +68,13 @@ impl Bus {
         let (answer, outcome) = oneshot::channel();
         let started = std::time::Instant::now();
         // A remainder of the number of lanes is within usize and in bounds.
-        self.lanes[lane as usize].try_send(Job { command, answer }).map_err(|refused| match refused {
-            mpsc::error::TrySendError::Full(_) => Fault::Busy,
-            mpsc::error::TrySendError::Closed(_) => Fault::Unavailable,
-        })?;
-        let result = match tokio::time::timeout(self.patience, outcome).await {
-            Ok(Ok(result)) => result,
-            Ok(Err(_)) | Err(_) => Err(Fault::Unavailable),
+        let result = match self.lanes[lane as usize].try_send(Job { command, answer }) {
+            Err(mpsc::error::TrySendError::Full(_)) => Err(Fault::Busy),
+            Err(mpsc::error::TrySendError::Closed(_)) => Err(Fault::Unavailable),
+            Ok(()) => match tokio::time::timeout(self.patience, outcome).await {
+                Ok(Ok(result)) => result,
+                Ok(Err(_)) | Err(_) => Err(Fault::Unavailable),
+            },
         };
         let label = match &result {
             Ok(Outcome { replayed: true, .. }) => "replayed",

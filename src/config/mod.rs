@@ -9,8 +9,7 @@ use parse::Problems;
 
 use crate::{
     bus,
-    graphql::{Limits, PayloadWait},
-    http::Documents,
+    graphql::{Documents, Limits, PayloadWait},
 };
 use std::{net::SocketAddr, time::Duration};
 

@@ -2,7 +2,7 @@
 //! is a constant text with a correlation id; what really happened is in the log, once, under that id.
 
 use crate::query::QueryError;
-use async_graphql::{Error, ErrorExtensions};
+use async_graphql::{Error, ErrorExtensions, ServerError};
 use uuid::Uuid;
 
 /// The codes in `extensions.code`.
@@ -22,6 +22,20 @@ pub enum ErrorCode {
     Unavailable,
     /// The operation breaks a limit; the code goes on with which: `TOO_MUCH_DEPTH`, `TOO_MUCH_COST`, and so on.
     TooMuch,
+    /// The operation ran out of time.
+    Timeout,
+    /// The document cannot be parsed.
+    ParseFailed,
+    /// The document does not fit the schema.
+    ValidationFailed,
+    /// This process does not know the document; send its text once.
+    PersistedQueryNotFound,
+    /// The hash is not that of the text.
+    PersistedQueryMismatch,
+    /// Only documents of the manifest are executed.
+    DocumentNotTrusted,
+    /// As many operations run on this socket as may.
+    TooManyOperations,
     /// A bug.
     Internal,
 }
@@ -36,6 +50,13 @@ impl ErrorCode {
             Self::Busy => "BUSY",
             Self::Unavailable => "UNAVAILABLE",
             Self::TooMuch => "TOO_MUCH",
+            Self::Timeout => "TIMEOUT",
+            Self::ParseFailed => "GRAPHQL_PARSE_FAILED",
+            Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
+            Self::PersistedQueryMismatch => "PERSISTED_QUERY_MISMATCH",
+            Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
+            Self::TooManyOperations => "TOO_MANY_OPERATIONS",
             Self::Internal => "INTERNAL",
         }
     }
@@ -43,6 +64,20 @@ impl ErrorCode {
     /// An error of this kind with a text for the client.
     pub fn error(self, message: impl Into<String>) -> Error {
         Error::new(message).extend_with(|_, extensions| extensions.set("code", self.name()))
+    }
+
+    /// The same, as an error of a whole request.
+    pub fn server_error(self, message: impl Into<String>) -> ServerError {
+        self.put_on(ServerError::new(message, None))
+    }
+
+    /// Gives an error of the library this code, if it has none.
+    pub fn put_on(self, mut error: ServerError) -> ServerError {
+        let extensions = error.extensions.get_or_insert_default();
+        if extensions.get("code").is_none() {
+            extensions.set("code", self.name());
+        }
+        error
     }
 
     /// A fault: constant text, correlation id, and the cause in the log only.

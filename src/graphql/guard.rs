@@ -5,8 +5,8 @@
 
 use super::{context::Limits, error::ErrorCode};
 use async_graphql::{
-    Name, Response, ServerError, ServerResult, Value, Variables,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery},
+    Name, Response, ServerError, ServerResult, ValidationResult, Value, Variables,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextValidation},
     parser::types::{ExecutableDocument, Field, Selection, SelectionSet},
 };
 use async_graphql::{Positioned, parser::types::Directive};
@@ -41,10 +41,19 @@ impl Extension for Measuring {
         variables: &Variables,
         next: NextParseQuery<'_>,
     ) -> ServerResult<ExecutableDocument> {
-        let document = next.run(ctx, query, variables).await?;
+        let document = next.run(ctx, query, variables).await.map_err(|error| ErrorCode::ParseFailed.put_on(error))?;
         let cost = check(&document, variables, &self.limits)?;
         self.cost.store(cost, Ordering::Relaxed);
         Ok(document)
+    }
+
+    async fn validation(
+        &self,
+        ctx: &ExtensionContext<'_>,
+        next: NextValidation<'_>,
+    ) -> Result<ValidationResult, Vec<ServerError>> {
+        let named = |errors: Vec<ServerError>| errors.into_iter().map(|e| ErrorCode::ValidationFailed.put_on(e)).collect();
+        next.run(ctx).await.map_err(named)
     }
 
     async fn execute(&self, ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: NextExecute<'_>) -> Response {
@@ -162,7 +171,8 @@ impl<'a> Measure<'a> {
             let value =
                 value.node.clone().into_const_with(|name| Ok::<_, ()>(self.variables.get(&name).cloned().unwrap_or_default()));
             return match value {
-                Ok(Value::Number(number)) => number.as_u64().unwrap_or(0),
+                // A negative one is refused later; it must not make cheap what is below.
+                Ok(Value::Number(number)) => number.as_u64().unwrap_or(DEFAULT_ITEMS),
                 _ => DEFAULT_ITEMS,
             };
         }

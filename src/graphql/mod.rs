@@ -2,6 +2,7 @@
 //! side, and no resolver sees a store or a driver.
 
 mod context;
+mod documents;
 mod error;
 mod field_order;
 mod guard;
@@ -13,6 +14,7 @@ mod subscription;
 mod types;
 
 pub use context::{Caller, Limits, PayloadWait};
+pub use documents::Documents;
 pub use error::ErrorCode;
 pub use mutation::Writer;
 

@@ -45,7 +45,7 @@ pub fn refused(form: Form, status: StatusCode, error: ServerError) -> HttpRespon
 pub fn plain(form: Form, status: StatusCode, message: &'static str) -> HttpResponse {
     // There is no stream to write this into.
     let form = if form == Form::EventStream { Form::Json } else { form };
-    write(form, status, None, &Response::from_errors(vec![error(ErrorCode::BadUserInput.name(), message)]))
+    write(form, status, None, &Response::from_errors(vec![ErrorCode::BadUserInput.server_error(message)]))
 }
 
 pub fn not_acceptable() -> HttpResponse {
@@ -57,17 +57,10 @@ pub fn not_acceptable() -> HttpResponse {
 }
 
 pub fn bad_token(form: Form) -> HttpResponse {
-    let error = error(ErrorCode::Unauthenticated.name(), "The token is not valid or has expired.");
+    let error = ErrorCode::Unauthenticated.server_error("The token is not valid or has expired.");
     let mut response = write(form, StatusCode::UNAUTHORIZED, None, &Response::from_errors(vec![error]));
     response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
     response
-}
-
-/// An error with a code.
-pub fn error(code: &str, message: &str) -> ServerError {
-    let mut error = ServerError::new(message, None);
-    error.extensions.get_or_insert_default().set("code", code);
-    error
 }
 
 fn write(form: Form, status: StatusCode, data: Option<&Value>, response: &Response) -> HttpResponse {

@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     auth::{BadToken, SignedIn},
-    graphql::Caller,
+    graphql::{Caller, ErrorCode},
 };
 use async_graphql::{Request, Response, ServerError, parser::types::OperationType};
 use axum::{
@@ -93,7 +93,7 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, body: Body, method: 
         Err(_) => {
             return answer::executed(
                 form,
-                &Response::from_errors(vec![answer::error("TIMEOUT", "The operation took too long.")]),
+                &Response::from_errors(vec![ErrorCode::Timeout.server_error("The operation took too long.")]),
             );
         }
     };
@@ -104,7 +104,7 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, body: Body, method: 
 /// The kind of the operation that would be executed, if it can be told.
 fn operation(request: &mut Request) -> Result<Option<OperationType>, ServerError> {
     let name = request.operation_name.clone();
-    let document = request.parsed_query()?;
+    let document = request.parsed_query().map_err(|error| ErrorCode::ParseFailed.put_on(error))?;
     let chosen = document.operations.iter().find(|(key, _)| match (&name, key) {
         (Some(name), Some(key)) => key.as_str() == name,
         (None, _) => true,

@@ -3,7 +3,7 @@
 //! Ready means that every part this process runs is really moving: not that a port is open.
 
 use super::Api;
-use crate::{command, health::Beat, query::Store};
+use crate::{clock::Clock, command, health::Beat, query::Store, shutdown::Shutdown};
 use axum::{
     Json, Router,
     extract::State,
@@ -11,6 +11,7 @@ use axum::{
     response::{IntoResponse, Response},
     routing::get,
 };
+use metrics_exporter_prometheus::PrometheusHandle;
 use serde_json::{Map, Value, json};
 use std::{future::Future, sync::Arc, time::Duration};
 
@@ -25,18 +26,26 @@ pub struct Checks {
     pub within: Duration,
 }
 
+/// What the probes of a process share. Cheap to clone.
 #[derive(Clone)]
-pub struct Health(pub Arc<Checks>);
-
-pub fn routes() -> Router<Api> {
-    Router::new().route("/livez", get(|| async { "ok\n" })).route("/readyz", get(ready)).route("/metrics", get(render))
+pub struct Health {
+    pub checks: Arc<Checks>,
+    pub clock: Clock,
+    pub metrics: PrometheusHandle,
+    pub shutdown: Shutdown,
 }
 
-async fn ready(State(api): State<Api>) -> Response {
-    let checks = &api.health.0;
-    let now = api.clock.now();
+/// The probes. Every process has them, whatever its roles.
+pub fn probes(health: Health) -> Router {
+    let routes = Router::new().route("/livez", get(|| async { "ok\n" }));
+    routes.route("/readyz", get(ready)).route("/metrics", get(render)).with_state(health)
+}
+
+async fn ready(State(health): State<Health>) -> Response {
+    let checks = &health.checks;
+    let now = health.clock.now();
     let mut parts = Map::new();
-    let mut ready = !api.shutdown.is_draining();
+    let mut ready = !health.shutdown.is_draining();
     let mut tell = |name: &str, problem: Option<String>| {
         ready &= problem.is_none();
         parts.insert(name.to_owned(), problem.map_or_else(|| json!("ok"), Value::String));
@@ -57,7 +66,7 @@ async fn ready(State(api): State<Api>) -> Response {
             tell(name, (!beat.alive(now, checks.within)).then(|| "is not moving".into()));
         }
     }
-    if api.shutdown.is_draining() {
+    if health.shutdown.is_draining() {
         parts.insert("shutdown".into(), json!("draining"));
     }
     let status = if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
@@ -69,8 +78,8 @@ async fn within<T>(check: impl Future<Output = Option<T>>) -> Option<T> {
     tokio::time::timeout(Duration::from_secs(2), check).await.ok().flatten()
 }
 
-async fn render(State(api): State<Api>) -> String {
-    api.metrics.render()
+async fn render(State(health): State<Health>) -> String {
+    health.metrics.render()
 }
 
 pub async fn sdl(State(api): State<Api>) -> Response {

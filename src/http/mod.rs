@@ -1,7 +1,6 @@
 //! HTTP: routes, and the layers that every request passes.
 
 mod answer;
-mod documents;
 mod explorer;
 mod graphql;
 mod health;
@@ -11,18 +10,22 @@ mod sse;
 mod trace;
 mod ws;
 
-pub use documents::Documents;
 pub use explorer::dev_viewers;
-pub use health::{Checks, Health};
+pub use health::{Checks, Health, probes};
 
-use crate::{auth::Keys, clock::Clock, config, graphql::OrderflowSchema, shutdown::Shutdown};
+use crate::{
+    auth::Keys,
+    clock::Clock,
+    config,
+    graphql::{Documents, OrderflowSchema},
+    shutdown::Shutdown,
+};
 use axum::{
     Router,
     extract::DefaultBodyLimit,
     http::{HeaderName, HeaderValue, Method, header},
     routing::get,
 };
-use metrics_exporter_prometheus::PrometheusHandle;
 use std::sync::Arc;
 use tower_http::{
     compression::CompressionLayer,
@@ -40,16 +43,13 @@ pub struct Api {
     pub keys: Keys,
     pub clock: Clock,
     pub settings: Arc<config::Http>,
-    pub health: Health,
-    pub metrics: PrometheusHandle,
     pub shutdown: Shutdown,
 }
 
-/// The whole API.
-pub fn router(api: Api) -> Router {
+/// The whole API, with the probes.
+pub fn router(api: Api, health: Health) -> Router {
     let mut routes = Router::new()
         .route("/graphql", get(graphql::get).post(graphql::post))
-        .merge(health::routes())
         .layer(CompressionLayer::new())
         .layer(DefaultBodyLimit::max(api.settings.body_limit));
     if api.settings.graphiql {
@@ -58,11 +58,11 @@ pub fn router(api: Api) -> Router {
     if api.settings.limits.introspection {
         routes = routes.route("/schema.graphql", get(health::sdl));
     }
+    let routes = routes.with_state(api.clone()).merge(probes(health));
     routes
         .layer(cors(&api.settings.cors_origins))
         .layer(PropagateRequestIdLayer::x_request_id())
         .layer(SetRequestIdLayer::x_request_id(MakeRequestUuid))
-        .with_state(api)
 }
 
 /// Only listed origins: a token in a page's storage must not work from another page.

@@ -1,6 +1,6 @@
 //! Reads requests: the JSON body of a POST, the parameters of a GET.
 
-use super::documents::Documents;
+use crate::graphql::Documents;
 use async_graphql::{Request, ServerError, Variables};
 use serde::Deserialize;
 use serde_json::{Map, Value};

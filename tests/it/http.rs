@@ -38,8 +38,9 @@ async fn send(request: RequestBuilder) -> Response {
 
 /// A command that would be seen in the books.
 fn new_product(sku: &str) -> String {
+    let price = "{ amount: \"6.50\", currencyCode: \"GBP\" }";
     format!(
-        "mutation {{ createProduct(input: {{ sku: \"{sku}\", name: \"Tea\", price: {{ amount: \"6.50\", currencyCode: \"GBP\" }} }})
+        "mutation {{ createProduct(input: {{ sku: \"{sku}\", name: \"Tea\", price: {price} }})
             {{ receipt {{ version }} errors {{ code }} }} }}"
     )
 }
@@ -151,7 +152,6 @@ async fn the_form_of_the_answer_decides_what_its_status_says() {
     for (query, in_graphql_form) in [
         ("{ products {", 400),                                               // does not parse
         ("{ nothing }", 400),                                                // is not in the schema
-        ("query($id: ID!) { node(id: $id) { id } }", 400),                   // lacks a variable
         ("{ order(id: \"x\", consistency: { token: \"x\" }) { id } }", 200), // is well formed, and has no answer
         ("{ products { totalCount } }", 200),
     ] {
@@ -174,6 +174,36 @@ async fn the_form_of_the_answer_decides_what_its_status_says() {
             assert_eq!(answer.get("data").is_some_and(|data| !data.is_null()), in_graphql_form == 200, "{answer:#}");
         }
     }
+    app.close().await;
+}
+
+#[tokio::test]
+async fn a_variable_that_is_missing_or_of_another_kind_is_a_mistake_of_the_request() {
+    let app = TestApp::start().await;
+    let (before, mut wrong) = (app.state().await, Vec::new());
+    let (node, pay) =
+        ("query($it: ID!) { it: node(id: $it) { id } }", "mutation($it: PayOrderInput!) { it: payOrder(input: $it)");
+    let pay = format!("{pay} {{ receipt {{ version }} errors {{ code }} }} }}");
+    for (query, variables) in [
+        (node, json!({})),
+        (node, json!({ "it": null })),
+        (node, json!({ "it": ["x"] })),
+        (&pay, json!({})),
+        (&pay, json!({ "it": { "orderId": "x" } })),
+        (&pay, json!({ "it": { "orderId": "x", "reference": "x", "discount": 100 } })),
+    ] {
+        for (accept, status) in [(JSON, 200), (GRAPHQL, 400)] {
+            let body = json!({ "query": query, "variables": variables }).to_string();
+            let response = send(post(&app, JSON, body).header("accept", accept)).await;
+            let (told, answer) = (response.status(), response.json::<Value>().await.expect("JSON"));
+            assert!(answer["errors"][0]["message"].is_string(), "{query} with {variables}: {answer:#}");
+            if (told.as_u16(), answer.get("data")) != (status, None) {
+                wrong.push(format!("{variables} for {accept} is answered {told}: {}", answer["errors"][0]["message"]));
+            }
+        }
+    }
+    assert_eq!(app.state().await, before);
+    assert!(wrong.is_empty(), "taken for answers of the execution:\n{}", wrong.join("\n"));
     app.close().await;
 }
 

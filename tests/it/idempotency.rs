@@ -1,5 +1,5 @@
-//! A client that has heard nothing sends its command again, under the same id, to any node: it is told the first outcome, and nothing
-//! happens twice.
+//! A client that has heard nothing sends its command again, under the same id, to any node: it is told the first outcome, and
+//! nothing happens twice.
 
 use crate::support::{Client, TestApp};
 use futures_util::future::join_all;

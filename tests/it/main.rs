@@ -2,6 +2,7 @@
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says by a panic what it did not find")]
 
 mod architecture;
+mod command_line;
 mod consistency;
 mod domain;
 mod golden;
@@ -10,6 +11,7 @@ mod idempotency;
 mod import;
 mod indexes;
 mod life_of_an_order;
+mod pipeline;
 mod read_model;
 mod refusals;
 mod schema;

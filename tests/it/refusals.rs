@@ -1,5 +1,5 @@
-//! The shop says no: by a code, with a sentence for people, and at the place in the input where the reason lies. Every refusal here
-//! is also a proof that nothing has changed.
+//! The shop says no: by a code, with a sentence for people, and at the place in the input where the reason lies. Every refusal
+//! here is also a proof that nothing has changed.
 
 mod rules;
 

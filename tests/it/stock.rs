@@ -1,5 +1,5 @@
-//! The shelf: nobody gets what is not there, everybody gets what is, and what was put on it, taken from it and brought back always adds
-//! up, in both stores.
+//! The shelf: nobody gets what is not there, everybody gets what is, and what was put on it, taken from it and brought back
+//! always adds up, in both stores.
 
 use crate::support::{Client, TestApp, until, uuid_of};
 use futures_util::future::{join_all, join3};
@@ -190,7 +190,7 @@ async fn one_that_cannot_be_done_harms_none_of_its_neighbours() {
         CREATE TRIGGER curse BEFORE INSERT ON event_log FOR EACH ROW EXECUTE FUNCTION curse()";
     postgres.execute_unprepared(curse).await.expect("a curse");
 
-    // Somebody holds the shelf, so the first order waits for it, and sixteen more fill the queue: one group, as soon as there is room.
+    // Somebody holds the shelf, so the first order waits for it, and sixteen more fill the queue: one group, when it is free.
     let holder = postgres.begin().await.expect("begin");
     let shelf = format!("SELECT 1 FROM stock WHERE product_id = '{}' FOR UPDATE", uuid_of(&tea));
     holder.execute_unprepared(&shelf).await.expect("the shelf");
@@ -230,6 +230,12 @@ async fn one_that_cannot_be_done_harms_none_of_its_neighbours() {
             _ => assert_eq!(payload["receipt"]["replayed"], false, "{answer:#}"),
         }
     }
+    let metrics = reqwest::get(app.anonymous().url("/metrics")).await.expect("metrics").text().await.expect("a text");
+    let groups = |of: &str| {
+        let line = metrics.lines().find_map(|line| line.strip_prefix(&format!("orderflow_command_group_size_{of} ")));
+        line.expect("a metric").parse::<u32>().expect("a number")
+    };
+    assert!(groups("bucket{le=\"8\"}") < groups("count"), "they were a group: {metrics}");
     assert_eq!(app.orders().await, 13);
     assert_eq!(app.balances(&tea, 100).await, 100 - 1 - 12 * 2);
     // The curse lifted, the same command under the same id is done: a fault is no outcome.

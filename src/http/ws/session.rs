@@ -3,7 +3,7 @@
 use super::message::{Close, Incoming, Outgoing};
 use crate::{
     auth::SignedIn,
-    graphql::Caller,
+    graphql::{Caller, ErrorCode},
     http::{Api, request::Body},
 };
 use async_graphql::{Response, ServerError, Value};
@@ -185,8 +185,8 @@ impl Session {
             return Err(Close::new(4409, format!("Subscriber for {id} already exists")));
         }
         if self.running.len() >= OPERATIONS {
-            let errors = r#"[{"message":"Too many operations on this socket.","extensions":{"code":"TOO_MANY_OPERATIONS"}}]"#;
-            return say(out, Outgoing::Error { id, errors: errors.to_owned() }).await;
+            let refusal = ErrorCode::TooManyOperations.server_error("Too many operations run on this socket.");
+            return say(out, Outgoing::Error { id, errors: errors(&[refusal]) }).await;
         }
         let request = match body.into_request(&self.api.documents) {
             Ok(request) => request,

@@ -9,6 +9,7 @@ use crate::{
     value::Time,
 };
 use serde::{Deserialize, Serialize};
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 /// Why an event waits.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -64,9 +65,10 @@ impl Waiting {
         let (id, stream, version) = match header {
             Some(header) => (key(header.subject, header.version), header.subject.to_string(), header.version),
             None => {
-                // Only the beginning: an id must stay small.
-                let start: String = text.chars().take(200).collect();
-                (format!("unreadable:{start}"), "unreadable".into(), 0)
+                // The same message delivered again gets the same id, and no other does.
+                let mut hasher = DefaultHasher::new();
+                body.hash(&mut hasher);
+                (format!("unreadable:{:016x}:{}", hasher.finish(), body.len()), "unreadable".into(), 0)
             }
         };
         Self { id, stream, version, reason: Reason::Poison, cause, since: now, partition, published_at, body: text }

@@ -1,5 +1,5 @@
-//! A store is away. Whoever asks it is told that it is away, never that something is not there, and nothing of what the driver said;
-//! whoever does not need it notices nothing; and when it is back, so is everything.
+//! A store is away. Whoever asks it is told that it is away, never that something is not there, and nothing of what the driver
+//! said; whoever does not need it notices nothing; and when it is back, so is everything.
 
 use super::{send, to};
 use crate::support::{Client, TestApp, until};
@@ -8,8 +8,8 @@ use reqwest::{Method, StatusCode};
 use serde_json::{Value, json};
 
 const READ_SIDE: &str = "The read side is unavailable; try again.";
-const WRITE_SIDE: &str = "The write side is unavailable, and it is not known whether the command was carried out; send it again under \
-                          the same commandId.";
+const WRITE_SIDE: &str = "The write side is unavailable, and it is not known whether the command was carried out; send it \
+                          again under the same commandId.";
 
 /// The error is the one that everybody gets, under an id by which the operators find out more.
 fn assert_away(error: &Value, message: &str) {
@@ -64,9 +64,6 @@ async fn without_the_read_side_orders_are_taken_and_questions_are_put_off() {
         assert_eq!(answer["errors"].as_array().map(Vec::len), Some(1), "{question}: {answer:#}");
         assert_away(&answer["errors"][0], READ_SIDE);
     }
-    let mut late = ada.socket().await;
-    late.subscribe("1", follow, json!({ "id": order })).await;
-    assert_away(&late.message().await["payload"]["errors"][0], READ_SIDE);
 
     // The shop stays open. What has been done is told; only the order as it is now is not, and that it is not is no refusal.
     let pay = "mutation($id: ID!) { payOrder(input: { commandId: \"pay-1\", orderId: $id, reference: \"PAY-1\" }) {
@@ -89,6 +86,22 @@ async fn without_the_read_side_orders_are_taken_and_questions_are_put_off() {
     readiness(&app, StatusCode::OK).await;
     for (question, answer) in ask_all(&ada, &questions).await {
         assert!(answer.get("errors").is_none(), "{question}: {answer:#}");
+    }
+    app.close().await;
+}
+
+#[tokio::test]
+async fn whoever_begins_to_follow_while_the_read_side_is_away_is_told_just_that() {
+    let app = TestApp::build().through_proxy().start().await;
+    let (_, ada) = app.customer("Ada").await;
+    let tea = app.product("TEA-1", 650, 10).await;
+    let order = ada.place(&[(&tea, 1)]).await.id;
+    app.seen(&order, 1).await;
+    app.wires().mongodb.cut();
+    for follow in [format!("productChanged(id: \"{tea}\") {{ sku }}"), format!("orderChanged(id: \"{order}\") {{ kind }}")] {
+        let mut socket = ada.socket().await;
+        socket.subscribe("1", &format!("subscription {{ {follow} }}"), json!({})).await;
+        assert_away(&socket.message().await["payload"]["errors"][0], READ_SIDE);
     }
     app.close().await;
 }

@@ -116,9 +116,14 @@ impl TestApp {
         self.app = Some(start(&self.config, roles).await);
     }
 
-    /// The broker throws everybody out.
-    pub async fn kick_everybody(&self) {
-        self.parts.kick_everybody().await;
+    /// The broker throws everybody out, and says how many that were.
+    pub async fn kick_everybody(&self) -> usize {
+        self.parts.kick_everybody().await
+    }
+
+    /// The broker lets nobody new in, or everybody again.
+    pub async fn open_broker(&self, open: bool) {
+        self.parts.open_broker(open).await;
     }
 
     pub fn bus(&self) -> orderflow::bus::Settings {

@@ -1,5 +1,6 @@
 //! The rig: a whole Orderflow of its own for every test, on the real servers, and clients that speak the language of the shop.
 
+mod agreement;
 mod app;
 pub mod backstage;
 mod client;

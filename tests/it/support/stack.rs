@@ -67,13 +67,21 @@ impl Parts {
         mongo.database(&self.name).drop().await.expect("drop");
     }
 
-    /// Throws every connection to this vhost out, as a restarting broker would.
-    pub async fn kick_everybody(&self) {
+    /// Throws every connection to this vhost out, as a restarting broker would; says how many there were.
+    pub async fn kick_everybody(&self) -> usize {
         let found: serde_json::Value = broker(reqwest::Method::GET, &format!("vhosts/{}/connections", self.name), "").await;
-        for connection in found.as_array().into_iter().flatten() {
+        let found = found.as_array().map(Vec::as_slice).unwrap_or_default();
+        for connection in found {
             let name = connection["name"].as_str().expect("a connection has a name").replace(' ', "%20").replace('>', "%3E");
             broker(reqwest::Method::DELETE, &format!("connections/{name}"), "").await;
         }
+        found.len()
+    }
+
+    /// Lets nobody new into this vhost, or everybody again.
+    pub async fn open_broker(&self, open: bool) {
+        let most = if open { r#"{"value":-1}"# } else { r#"{"value":0}"# };
+        broker(reqwest::Method::PUT, &format!("vhost-limits/{}/max-connections", self.name), most).await;
     }
 }
 

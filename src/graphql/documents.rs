@@ -5,7 +5,7 @@
 //! <https://www.apollographql.com/docs/apollo-server/performance/apq>,
 //! <https://github.com/graphql/graphql-over-http/pull/264>
 
-use super::answer;
+use super::error::ErrorCode;
 use async_graphql::ServerError;
 use lru::LruCache;
 use serde_json::Value;
@@ -76,21 +76,22 @@ impl Documents {
             (Inner::Trusted(documents), _, Some(id)) => {
                 // Clients write hashes with or without their kind.
                 let found = documents.get(&id).or_else(|| documents.get(&format!("sha256:{id}")));
-                found.cloned().ok_or_else(|| answer::error("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound"))
+                found.cloned().ok_or_else(|| ErrorCode::PersistedQueryNotFound.server_error("PersistedQueryNotFound"))
             }
             (Inner::Trusted(_), _, None) => {
-                Err(answer::error("DOCUMENT_NOT_TRUSTED", "Only documents of this server's manifest are executed; send an id."))
+                Err(ErrorCode::DocumentNotTrusted
+                    .server_error("Only documents of this server's manifest are executed; send an id."))
             }
             (Inner::Remembered(_), Some(query), None) => Ok(query),
-            (Inner::Remembered(_), None, None) => Err(answer::error("BAD_USER_INPUT", "The request has no query.")),
+            (Inner::Remembered(_), None, None) => Err(ErrorCode::BadUserInput.server_error("The request has no query.")),
             (Inner::Remembered(known), None, Some(id)) => {
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
                 let found = known.get(&id).map(|text| text.to_string());
-                found.ok_or_else(|| answer::error("PERSISTED_QUERY_NOT_FOUND", "PersistedQueryNotFound"))
+                found.ok_or_else(|| ErrorCode::PersistedQueryNotFound.server_error("PersistedQueryNotFound"))
             }
             (Inner::Remembered(known), Some(query), Some(id)) => {
                 if hash(&query) != id {
-                    return Err(answer::error("PERSISTED_QUERY_MISMATCH", "The hash is not that of the query."));
+                    return Err(ErrorCode::PersistedQueryMismatch.server_error("The hash is not that of the query."));
                 }
                 if query.len() <= LONGEST {
                     known.lock().unwrap_or_else(PoisonError::into_inner).put(id, query.as_str().into());

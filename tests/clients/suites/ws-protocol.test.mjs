@@ -1,0 +1,286 @@
+// graphql-transport-ws, spoken by hand: https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md
+
+import assert from 'node:assert/strict';
+import { describe, test } from 'node:test';
+
+import { token } from '../lib/server.mjs';
+import { customer, product, staff } from '../lib/shop.mjs';
+import { Socket } from '../lib/socket.mjs';
+
+const bearer = token('staff', 'STAFF');
+const STOCK = 'subscription($id: ID!) { productChanged(id: $id) { available } }';
+const moreStock = async (productId, delta = 1) => staff().command('adjustStock', { productId, delta });
+
+// Some wait for the server's own clock, so all run side by side.
+describe('a socket is closed with the code that says why', { concurrency: true }, () => {
+  const wrong = {
+    'no JSON': '{"type":',
+    'no object': '[]',
+    'no type': '{}',
+    'a type of nobody': { type: 'hello' },
+    'a message that only servers send': { type: 'next', id: '1', payload: {} },
+    'a subscription without an id': { type: 'subscribe', payload: { query: '{ __typename }' } },
+    'a subscription whose id is a number': { type: 'subscribe', id: 1, payload: { query: '{ __typename }' } },
+    'a subscription without a payload': { type: 'subscribe', id: '1' },
+    'a subscription without a query': { type: 'subscribe', id: '1', payload: {} },
+    'variables that are a text': { type: 'subscribe', id: '1', payload: { query: '{ __typename }', variables: 'x' } },
+    'a complete without an id': { type: 'complete' },
+    'bytes instead of text': Buffer.from('{"type":"ping"}'),
+  };
+  for (const [what, message] of Object.entries(wrong)) {
+    test(`4400: ${what}`, async (t) => {
+      const socket = await Socket.signedIn(t, bearer);
+      socket.send(message);
+      assert.equal(await socket.closed(), 4400);
+    });
+  }
+
+  test('4401: an operation before connection_init', async (t) => {
+    const socket = await Socket.open(t);
+    socket.subscribe('1', '{ __typename }');
+    assert.equal(await socket.closed(), 4401);
+  });
+
+  test('4401: an operation before connection_init, though the upgrade had a good token', async (t) => {
+    const socket = await Socket.open(t, { headers: { authorization: `Bearer ${bearer}` } });
+    socket.subscribe('1', '{ __typename }');
+    assert.equal(await socket.closed(), 4401);
+  });
+
+  for (const [what, payload] of Object.entries({
+    nonsense: { Authorization: 'Bearer nonsense' },
+    'another scheme': { Authorization: `Basic ${bearer}` },
+    'one that expired a minute ago': { Authorization: `Bearer ${token('staff', 'STAFF', -60)}` },
+  })) {
+    test(`4403: a token that is ${what}`, async (t) => {
+      const socket = await Socket.open(t);
+      socket.send({ type: 'connection_init', payload });
+      assert.equal(await socket.closed(), 4403);
+    });
+  }
+
+  for (const protocols of [['graphql-ws'], []]) {
+    test(`4406: the subprotocol ${protocols[0] ?? 'of nobody'}`, async (t) => {
+      const socket = await Socket.open(t, { protocols });
+      assert.equal(await socket.closed(), 4406);
+    });
+  }
+
+  test('4408: no connection_init within three seconds', async (t) => {
+    const before = Date.now();
+    const socket = await Socket.open(t);
+    assert.equal(await socket.closed(), 4408);
+    const took = (await socket.closing).at - before;
+    assert.ok(took > 2_500 && took < 5_000, `${took} ms`);
+  });
+
+  test('4408 is for those who say nothing: whoever has signed in stays', async (t) => {
+    const silent = await Socket.open(t);
+    const socket = await Socket.signedIn(t, bearer);
+    assert.equal(await silent.closed(), 4408);
+    assert.deepEqual(await socket.ask('1', '{ __typename }'), { __typename: 'Query' });
+  });
+
+  test('4409: the id of an operation that is still running', async (t) => {
+    const socket = await Socket.signedIn(t, bearer);
+    const query = 'subscription { ordersChanged { kind } }';
+    socket.subscribe('1', query);
+    socket.subscribe('1', query);
+    assert.equal(await socket.closed(), 4409);
+  });
+
+  test('4429: a second connection_init', async (t) => {
+    const socket = await Socket.signedIn(t, bearer);
+    socket.init(bearer);
+    assert.equal(await socket.closed(), 4429);
+  });
+
+  test('4429: a second connection_init, when the first has not been answered yet', async (t) => {
+    const socket = await Socket.open(t);
+    socket.init(bearer);
+    socket.init(bearer);
+    assert.equal(await socket.closed(), 4429);
+  });
+
+  test('the server pings, and whoever answers stays', async (t) => {
+    const socket = await Socket.signedIn(t, bearer);
+    await socket.pings.take('the first ping', 15_000);
+    assert.deepEqual(await socket.ask('1', '{ __typename }'), { __typename: 'Query' });
+  });
+});
+
+describe('pings', () => {
+  test('are answered at any time, with what they carried', async (t) => {
+    const socket = await Socket.open(t);
+    socket.send({ type: 'ping' });
+    assert.deepEqual(await socket.next(), { type: 'pong' });
+    socket.init(bearer);
+    assert.deepEqual(await socket.next(), { type: 'connection_ack' });
+    const payload = { at: 1, deep: [{ text: 'ä\u2028"' }] };
+    socket.send({ type: 'ping', payload });
+    assert.deepEqual(await socket.next(), { type: 'pong', payload });
+  });
+
+  test('pongs that nobody asked for are welcome, whatever they carry', async (t) => {
+    const socket = await Socket.signedIn(t, bearer);
+    socket.send({ type: 'pong' });
+    socket.send({ type: 'pong', payload: { at: 1 } });
+    socket.send({ type: 'pong', payload: null });
+    assert.deepEqual(await socket.ask('1', '{ __typename }'), { __typename: 'Query' });
+  });
+
+  test('those of the WebSocket itself are answered too', async (t) => {
+    const socket = await Socket.open(t);
+    const pong = new Promise((resolve) => socket.web.once('pong', (data) => resolve(data.toString())));
+    socket.web.ping('x');
+    assert.equal(await pong, 'x');
+  });
+
+  test('a token is not sent back', async (t) => {
+    const socket = await Socket.signedIn(t, bearer);
+    socket.renew(bearer);
+    assert.deepEqual(await socket.next(), { type: 'pong' });
+  });
+});
+
+describe('signing in', () => {
+  for (const name of ['Authorization', 'authorization', 'AUTHORIZATION']) {
+    test(`by ${name} in the payload`, async (t) => {
+      const ada = await customer();
+      const socket = await Socket.open(t);
+      socket.send({ type: 'connection_init', payload: { [name]: `Bearer ${ada.bearer}` } });
+      assert.deepEqual(await socket.next(), { type: 'connection_ack' });
+      assert.deepEqual(await socket.ask('1', '{ me { id } }'), { me: { id: ada.id } });
+    });
+  }
+
+  test('by the header of the upgrade', async (t) => {
+    const ada = await customer();
+    const socket = await Socket.signedIn(t, undefined, { headers: ada.headers });
+    assert.deepEqual(await socket.ask('1', '{ me { id } }'), { me: { id: ada.id } });
+  });
+
+  test('not at all: a socket that shows nothing', async (t) => {
+    const socket = await Socket.signedIn(t, undefined);
+    socket.subscribe('1', '{ me { id } }');
+    const message = await socket.next();
+    const errors = message.type === 'error' ? message.payload : message.payload.errors;
+    assert.equal(errors[0].extensions.code, 'UNAUTHENTICATED');
+  });
+});
+
+describe('operations', () => {
+  test('queries, mutations and subscriptions all go over one socket', async (t) => {
+    const [ada, tea] = [await customer(), await product()];
+    const socket = await Socket.signedIn(t, ada.bearer);
+    assert.deepEqual(await socket.ask('query', '{ me { id } }'), { me: { id: ada.id } });
+    const place = 'mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { order { id status } errors { code } } }';
+    const { placeOrder } = await socket.ask('mutation', place, { input: { lines: [{ productId: tea, quantity: 2 }] } });
+    assert.deepEqual([placeOrder.order.status, placeOrder.errors], ['PENDING', []]);
+    const follow = 'subscription($id: ID!) { orderChanged(id: $id) { kind order { status } } }';
+    socket.subscribe('subscription', follow, { id: placeOrder.order.id });
+    const change = async () => (await socket.result('subscription')).orderChanged;
+    assert.deepEqual(await change(), { kind: 'SNAPSHOT', order: { status: 'PENDING' } });
+    await ada.pay(placeOrder.order.id);
+    assert.deepEqual(await change(), { kind: 'CHANGE', order: { status: 'PAID' } });
+  });
+
+  test('one of several in a document is chosen by its name', async (t) => {
+    const socket = await Socket.signedIn(t, bearer);
+    const query = 'query A { a: __typename } query B { b: __typename }';
+    socket.send({ id: '1', type: 'subscribe', payload: { query, operationName: 'B', extensions: { any: 'thing' } } });
+    assert.deepEqual(await socket.result('1'), { b: 'Query' });
+    assert.deepEqual(await socket.next(), { id: '1', type: 'complete' });
+  });
+
+  for (const [what, query] of Object.entries({
+    'cannot be parsed': '{ nothing',
+    'is not valid': '{ nothing }',
+    'names a variable of nobody': 'query($id: Nothing!) { node(id: $id) { id } }',
+    'lacks a variable': 'query($id: ID!) { node(id: $id) { id } }',
+    'is a subscription that is not valid': 'subscription { nothing }',
+  })) {
+    test(`one that ${what} gets an error and nothing else, and its id is free`, async (t) => {
+      const socket = await Socket.signedIn(t, bearer);
+      socket.subscribe('1', query);
+      const { id, type, payload } = await socket.next();
+      assert.deepEqual([id, type], ['1', 'error'], JSON.stringify(payload));
+      assert.ok(payload[0].message);
+      assert.deepEqual(await socket.ask('1', '{ __typename }'), { __typename: 'Query' });
+      assert.deepEqual(socket.unread, []);
+    });
+  }
+
+  test('an id is free as soon as its operation has ended', async (t) => {
+    const socket = await Socket.signedIn(t, bearer);
+    for (let turn = 0; turn < 200; turn += 1) await socket.ask('1', '{ __typename }');
+    assert.deepEqual(socket.unread, []);
+  });
+
+  test('an id is free as soon as the client has ended its operation', async (t) => {
+    const tea = await product(0);
+    const socket = await Socket.signedIn(t, bearer);
+    for (let turn = 0; turn < 20; turn += 1) {
+      socket.subscribe('1', STOCK, { id: tea });
+      assert.deepEqual(await socket.result('1'), { productChanged: { available: 0 } });
+      socket.complete('1');
+    }
+    // Without having heard anything, too.
+    socket.subscribe('1', STOCK, { id: tea });
+    socket.complete('1');
+    assert.deepEqual(await socket.ask('2', '{ __typename }'), { __typename: 'Query' });
+  });
+
+  test('complete stops the flow, and only of its own operation', async (t) => {
+    const tea = await product(0);
+    const socket = await Socket.signedIn(t, bearer);
+    for (const id of ['stays', 'goes']) {
+      socket.subscribe(id, STOCK, { id: tea });
+      await socket.result(id);
+    }
+    socket.complete('goes');
+    for (const available of [1, 2, 3]) {
+      await moreStock(tea);
+      assert.deepEqual(await socket.result('stays'), { productChanged: { available } });
+    }
+    assert.deepEqual(await socket.ask('goes', '{ __typename }'), { __typename: 'Query' });
+    assert.deepEqual(socket.unread, []);
+  });
+
+  test('complete of an operation that never was is no mistake', async (t) => {
+    const socket = await Socket.signedIn(t, bearer);
+    socket.complete('never');
+    assert.deepEqual(await socket.ask('1', '{ __typename }'), { __typename: 'Query' });
+  });
+
+  test('49 do not wait for a slow one beside them', async (t) => {
+    const tea = await product();
+    const socket = await Socket.signedIn(t, bearer);
+    // A receipt that nobody will ever have.
+    const never = Buffer.from(`${tea}:99:99`).toString('base64url');
+    const wait = 'query($id: ID!, $token: String!) { product(id: $id, consistency: { token: $token, timeoutMs: 3000 }) { id } }';
+    const begun = Date.now();
+    socket.subscribe('slow', wait, { id: tea, token: never });
+    for (let n = 1; n < 50; n += 1) socket.subscribe(`${n}`, '{ products(first: 1) { nodes { id } } }');
+    const left = new Set(Array.from({ length: 49 }, (_, n) => `${n + 1}`));
+    while (left.size > 0) {
+      const message = await socket.next();
+      assert.notEqual(message.id, 'slow');
+      if (message.type === 'complete') left.delete(message.id);
+      else assert.equal(message.payload.errors, undefined);
+    }
+    const took = Date.now() - begun;
+    assert.ok(took < 2_000, `${took} ms`);
+    assert.deepEqual(await socket.result('slow'), { product: { id: tea } });
+    assert.ok(Date.now() - begun >= 2_900, 'it was slow indeed');
+  });
+
+  test('one more than may run at once is refused, and none of the others is', async (t) => {
+    const socket = await Socket.signedIn(t, bearer);
+    for (let n = 0; n <= 100; n += 1) socket.subscribe(`${n}`, 'subscription { ordersChanged { kind } }');
+    const { id, type, payload } = await socket.next();
+    assert.deepEqual([id, type, payload[0].extensions.code], ['100', 'error', 'TOO_MANY_OPERATIONS']);
+    socket.complete('0');
+    assert.deepEqual(await socket.ask('100', '{ __typename }'), { __typename: 'Query' });
+  });
+});

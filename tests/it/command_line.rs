@@ -1,0 +1,148 @@
+//! The command line, as an operator has it: the real binary, on servers of its own.
+
+mod process;
+mod serve;
+
+use crate::support::Parts;
+use orderflow::{
+    auth::Keys,
+    config::DEV_SECRET,
+    value::{Role, Viewer},
+};
+use process::Process;
+
+const SECRET: &str = "a secret that only this test knows";
+
+/// Servers on which nobody has run anything yet.
+async fn servers() -> Parts {
+    Parts::empty(&format!("t_{}", uuid::Uuid::now_v7().simple())).await
+}
+
+/// The environment that says where they are.
+fn at(parts: &Parts) -> Vec<(&str, &str)> {
+    vec![("DATABASE_URL", &parts.database_url), ("AMQP_URL", &parts.amqp_url), ("MONGODB_URI", &parts.mongodb_uri)]
+}
+
+/// Every variable of the environment that a command knows, by its own account.
+async fn variables(command: &str) -> Vec<String> {
+    let help = Process::run(&[command, "--help"], &[]).await;
+    assert_eq!(help.code, Some(0), "{}", help.err);
+    let names = help.out.split("[env: ").skip(1);
+    let mut names: Vec<_> = names.map(|rest| rest.split(['=', ']']).next().expect("a name").to_owned()).collect();
+    names.sort();
+    names
+}
+
+/// Variables to which any text is right, or which are not looked at together with the others.
+const FREE: [&str; 3] = ["ORDERFLOW_CORS_ORIGINS", "ORDERFLOW_LOG", "ORDERFLOW_LOG_FORMAT"];
+
+#[tokio::test]
+async fn all_that_is_wrong_with_the_settings_is_told_at_once_by_name_and_without_secrets() {
+    let names = variables("serve").await;
+    assert!(names.len() >= 20 && names.contains(&"ORDERFLOW_JWT_SECRET".to_owned()), "{names:?}");
+    let wrong = names.iter().map(String::as_str).filter(|name| !FREE.contains(name));
+    // Any text is a secret, but none is not.
+    let wrong: Vec<_> = wrong.map(|name| (name, if name == "ORDERFLOW_JWT_SECRET" { "" } else { "s3cr3t" })).collect();
+    let ended = Process::run(&["serve"], &wrong).await;
+    assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{}", ended.err);
+    assert!(ended.err.starts_with("orderflow: the settings are not right:\n"), "{}", ended.err);
+    for (name, _) in wrong {
+        let told: Vec<_> = ended.err.lines().filter(|line| line.starts_with(&format!("  - {name}: "))).collect();
+        assert_eq!(told.len(), 1, "{name} in:\n{}", ended.err);
+        // What may hold a password is not repeated.
+        assert_eq!(told[0].contains("s3cr3t"), !(name.ends_with("_URL") || name.ends_with("_URI") || name.ends_with("_SECRET")));
+    }
+}
+
+#[tokio::test]
+async fn what_must_be_set_and_is_not_is_told_too() {
+    for (command, needed) in [
+        ("serve", &["DATABASE_URL", "AMQP_URL", "MONGODB_URI", "ORDERFLOW_JWT_SECRET"][..]),
+        ("migrate", &["DATABASE_URL", "AMQP_URL", "MONGODB_URI"]),
+        ("doctor", &["DATABASE_URL", "AMQP_URL", "MONGODB_URI"]),
+    ] {
+        let ended = Process::run(&[command], &[]).await;
+        assert_eq!(ended.code, Some(1), "{command}: {}", ended.err);
+        for name in needed {
+            assert!(ended.err.contains(&format!("  - {name}: is not set")), "{command} says nothing of {name}:\n{}", ended.err);
+        }
+        assert_eq!(ended.err.matches("  - ").count(), needed.len(), "{command}:\n{}", ended.err);
+    }
+    for (name, value) in [("ORDERFLOW_LOG", "info,=,"), ("ORDERFLOW_LOG_FORMAT", "yaml")] {
+        let ended = Process::run(&["schema"], &[(name, value)]).await;
+        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{name}");
+        assert!(ended.err.contains(name), "{}", ended.err);
+    }
+    assert_eq!(Process::run(&["brew-tea"], &[]).await.code, Some(2), "an unknown command is another kind of mistake");
+}
+
+#[tokio::test]
+async fn a_token_of_the_command_line_is_as_good_as_any() {
+    let subject = "user_0190d3f57a0070008000000000000001";
+    for (args, variables, secret) in [
+        (&["token", "--sub", subject, "--role", "customer", "--dev"][..], &[][..], DEV_SECRET),
+        (&["token", "--sub", subject, "--role", "CUSTOMER"], &[("ORDERFLOW_JWT_SECRET", SECRET)], SECRET),
+        (&["token", "--sub", subject, "--role", "Customer", "--jwt-secret", SECRET], &[], SECRET),
+    ] {
+        let ended = Process::run(args, variables).await;
+        assert_eq!((ended.code, ended.out.lines().count()), (Some(0), 1), "{}", ended.err);
+        let signed_in = Keys::hs256(secret).verify(ended.out.trim()).expect("a good token");
+        assert_eq!(signed_in.viewer, Viewer { subject: subject.to_owned(), role: Role::Customer });
+    }
+    let staff = ["token", "--sub", "staff", "--role", "staff"];
+    for variables in [&[][..], &[("ORDERFLOW_JWT_SECRET", "")]] {
+        let ended = Process::run(&staff, variables).await;
+        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""));
+        assert!(ended.err.contains("set ORDERFLOW_JWT_SECRET, or pass --dev"), "{}", ended.err);
+    }
+    assert_eq!(Process::run(&["token", "--sub", "x", "--role", "king", "--dev"], &[]).await.code, Some(2));
+}
+
+#[tokio::test]
+async fn the_schema_is_printed_and_nothing_else() {
+    let ended = Process::run(&["schema"], &[]).await;
+    assert_eq!((ended.code, ended.out, ended.err), (Some(0), orderflow::graphql::sdl(), String::new()));
+}
+
+#[tokio::test]
+async fn four_migrations_at_once_and_one_more_make_one_schema() {
+    let parts = servers().await;
+    let at = at(&parts);
+    let run = || Process::run(&["migrate"], &at);
+    let (a, b, c, d) = tokio::join!(run(), run(), run(), run());
+    for ended in [a, b, c, d, run().await] {
+        assert_eq!((ended.code, ended.out.as_str()), (Some(0), "PostgreSQL and MongoDB are up to date.\n"), "{}", ended.err);
+    }
+    let found = Process::run(&["doctor"], &at).await;
+    assert_eq!(found.code, Some(0), "{}", found.out);
+    parts.drop().await;
+}
+
+#[tokio::test]
+async fn the_doctor_says_what_is_wrong_with_which_part() {
+    let parts = servers().await;
+    let empty = Process::run(&["doctor"], &at(&parts)).await;
+    assert_eq!(empty.code, Some(1));
+    let line = |out: &str, name: &str| out.lines().find(|line| line.contains(name)).unwrap_or_else(|| panic!("{out}")).to_owned();
+    let postgres = line(&empty.out, "PostgreSQL");
+    assert!(postgres.starts_with("WRONG") && postgres.contains("run `orderflow migrate`"), "{postgres}");
+    assert!(empty.err.contains("1 of 3 parts"), "{}", empty.err);
+
+    assert_eq!(Process::run(&["migrate"], &at(&parts)).await.code, Some(0));
+    let well = Process::run(&["doctor"], &at(&parts)).await;
+    assert_eq!((well.code, well.err.as_str()), (Some(0), ""), "{}", well.out);
+    for name in ["PostgreSQL", "RabbitMQ", "MongoDB"] {
+        assert!(line(&well.out, name).starts_with("ok"), "{}", well.out);
+    }
+    // Nobody listens on port 1.
+    let nowhere = [
+        ("DATABASE_URL", "postgres://me:hunter2@127.0.0.1:1/db"),
+        ("AMQP_URL", "amqp://me:hunter2@127.0.0.1:1/v"),
+        ("MONGODB_URI", "mongodb://me:hunter2@127.0.0.1:1/db"),
+    ];
+    let away = Process::run(&["doctor"], &nowhere).await;
+    assert_eq!(away.code, Some(1));
+    assert!(away.err.contains("3 of 3 parts"), "{}", away.err);
+    assert!(!away.out.contains("hunter2") && !away.err.contains("hunter2"), "a password is told:\n{}{}", away.out, away.err);
+    parts.drop().await;
+}

@@ -170,8 +170,8 @@ async fn serve_api(
     listen(config.http.addr, router(api, health), &shutdown).await
 }
 
-/// A process without the API is probed all the same. Several on one machine cannot all have the same port, and none of them needs it for
-/// its work, so a taken one is no reason not to start.
+/// A process without the API is probed all the same. Several on one machine cannot all have the same port, and none of them needs
+/// it for its work, so a taken one is no reason not to start.
 async fn serve_probes(config: &Config, health: Health) -> Option<SocketAddr> {
     let shutdown = health.shutdown.clone();
     match listen(config.http.addr, probes(health), &shutdown).await {

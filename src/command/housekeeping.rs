@@ -1,5 +1,5 @@
-//! Forgets the outcomes of old commands, so that their table does not grow for ever. Until then the same command id gives the same
-//! outcome; afterwards it would be a new command.
+//! Forgets the outcomes of old commands, so that their table does not grow for ever. Until then the same command id gives the
+//! same outcome; afterwards it would be a new command.
 
 use super::{Database, store};
 use crate::{clock::Clock, shutdown::Shutdown};

@@ -1,7 +1,7 @@
 //! Documents that clients need not send whole: automatic persisted queries, and a manifest of trusted documents.
 //!
-//! Automatic persisted queries (the protocol of Apollo's clients) save bytes: a client sends a hash, and the text only if this process
-//! does not know it yet. A manifest closes the door: when one is given, nothing else is executed.
+//! Automatic persisted queries (the protocol of Apollo's clients) save bytes: a client sends a hash, and the text only if this
+//! process does not know it yet. A manifest closes the door: when one is given, nothing else is executed.
 //! <https://www.apollographql.com/docs/apollo-server/performance/apq>,
 //! <https://github.com/graphql/graphql-over-http/pull/264>
 
@@ -19,7 +19,7 @@ use std::{
 };
 
 /// Documents remembered at most; the least used goes first, and its client is asked for the text again.
-const REMEMBERED: NonZeroUsize = NonZeroUsize::new(1_000).unwrap();
+const REMEMBERED: NonZeroUsize = NonZeroUsize::MIN.saturating_add(999);
 /// Longer documents are executed but not remembered.
 const LONGEST: usize = 16 * 1024;
 
@@ -46,8 +46,8 @@ impl Documents {
         Self(Arc::new(Inner::Remembered(Mutex::new(LruCache::new(REMEMBERED)))))
     }
 
-    /// Executes only what stands in a manifest: a JSON object of ids and texts (as GraphQL Code Generator and Relay write it), or Apollo's
-    /// `{"operations":[{"id":…,"body":…}]}`.
+    /// Executes only what stands in a manifest: a JSON object of ids and texts (as GraphQL Code Generator and Relay write it), or
+    /// Apollo's `{"operations":[{"id":…,"body":…}]}`.
     ///
     /// # Errors
     /// The file cannot be read, or is neither.

@@ -1,7 +1,8 @@
 //! Measures a document before anything else looks at it, and turns away what would take too much.
 //!
-//! It takes no longer than the document is long: a fragment is measured once, however often it is spread. (async-graphql's own limits
-//! walk into every spread, so that fragments which spread each other twice, twenty-two levels deep, keep them busy for seconds.)
+//! It takes no longer than the document is long: a fragment is measured once, however often it is spread. (async-graphql's own
+//! limits walk into every spread, so that fragments which spread each other twice, twenty-two levels deep, keep them busy for
+//! seconds.)
 
 use super::{context::Limits, error::ErrorCode};
 use async_graphql::{

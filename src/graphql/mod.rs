@@ -4,12 +4,13 @@
 mod context;
 mod documents;
 mod error;
-mod field_order;
 mod guard;
 mod mutation;
+mod nulls;
 mod payload;
 mod query;
 mod scalars;
+mod shape;
 mod subscription;
 mod types;
 
@@ -33,9 +34,10 @@ pub fn schema(writer: Writer, reader: Reader, limits: &Limits) -> OrderflowSchem
         // The parser's own: it descends by recursion, so nesting is bounded before there is a document to measure.
         .limit_recursive_depth(64)
         .extension(guard::Guard(limits.clone()))
-        .extension(field_order::FieldOrder);
+        .extension(shape::InShape);
     if !limits.introspection {
-        builder = builder.disable_introspection();
+        // Suggestions would give the schema away word by word.
+        builder = builder.disable_introspection().disable_suggestions();
     }
     builder.finish()
 }

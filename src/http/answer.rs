@@ -43,8 +43,6 @@ pub fn refused(form: Form, status: StatusCode, error: ServerError) -> HttpRespon
 
 /// A request that cannot even be read.
 pub fn plain(form: Form, status: StatusCode, message: &'static str) -> HttpResponse {
-    // There is no stream to write this into.
-    let form = if form == Form::EventStream { Form::Json } else { form };
     write(form, status, None, &Response::from_errors(vec![ErrorCode::BadUserInput.server_error(message)]))
 }
 
@@ -64,6 +62,8 @@ pub fn bad_token(form: Form) -> HttpResponse {
 }
 
 fn write(form: Form, status: StatusCode, data: Option<&Value>, response: &Response) -> HttpResponse {
+    // What is no stream is not called one.
+    let form = if form == Form::EventStream { Form::Json } else { form };
     let answer = Answer { data, errors: &response.errors, extensions: &response.extensions };
     let mut http = (status, Json(answer)).into_response();
     http.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(form.content_type()));

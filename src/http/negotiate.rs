@@ -52,7 +52,8 @@ impl Form {
     /// The status of an answer. `failed` says that execution never began.
     pub fn status(self, failed: bool) -> StatusCode {
         match self {
-            Self::GraphqlResponse if failed => StatusCode::BAD_REQUEST,
+            // A stream that cannot begin has no other way to say so.
+            Self::GraphqlResponse | Self::EventStream if failed => StatusCode::BAD_REQUEST,
             _ => StatusCode::OK,
         }
     }

@@ -49,6 +49,10 @@ impl Reader {
         if !concerns(view, wish.token.stream) {
             return Ok(Freshness::Satisfied);
         }
+        // At least one look, however little patience there is.
+        if self.visible(view, &wish.token).await? {
+            return Ok(Freshness::Satisfied);
+        }
         let waiting = async {
             // Listening before looking: what becomes visible in between is news.
             let mut news = self.feed.listen(topic(wish.token.stream));

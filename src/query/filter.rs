@@ -20,10 +20,15 @@ pub struct OrderFilter {
     pub product: Option<ProductId>,
 }
 
-/// The words of a search; more than eight are too many to be meant.
+/// The words of a search; more than twelve are too many to be meant. Something without a word in it, such as `%`, finds nothing.
 fn searched(text: Option<&str>) -> Vec<String> {
-    text.map(|text| text.split_whitespace().map(str::to_lowercase).take(8).collect()).unwrap_or_default()
+    let Some(text) = text.map(str::trim).filter(|text| !text.is_empty()) else { return Vec::new() };
+    let found: Vec<String> = words(text).take(12).collect();
+    if found.is_empty() { vec![NO_WORD.to_owned()] } else { found }
 }
+
+/// No term begins with this: terms are letters and digits.
+const NO_WORD: &str = " ";
 
 fn begins_with(field: &str, word: &str) -> Document {
     let (from, to) = prefix_range(word);
@@ -124,11 +129,7 @@ impl ProductFilter {
         if let Some(sku) = &self.sku {
             all.insert("sku", doc! { "$in": sku });
         }
-        let found: Vec<Document> = searched(self.search.as_deref())
-            .iter()
-            .flat_map(|word| words(word).collect::<Vec<_>>())
-            .map(|word| begins_with("search", &word))
-            .collect();
+        let found: Vec<Document> = searched(self.search.as_deref()).iter().map(|word| begins_with("search", word)).collect();
         if !found.is_empty() {
             all.insert("$and", found);
         }

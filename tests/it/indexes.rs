@@ -8,8 +8,8 @@ use mongodb::{
 };
 use serde_json::{Value, json};
 
-/// Whoever reads one of these from end to end gets slower with every order. `positions` has one document for each partition of the
-/// change log, eight unless told, and the feed wants them all; `system.profile` is this test's own.
+/// Whoever reads one of these from end to end gets slower with every order. `positions` has one document for each partition of
+/// the change log, eight unless told, and the feed wants them all; `system.profile` is this test's own.
 const WATCHED: [&str; 6] = ["orders", "users", "products", "sales", "changes", "waiting"];
 
 /// How one operation was answered.

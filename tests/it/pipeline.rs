@@ -1,6 +1,7 @@
-//! From the commit to the read model: nothing is lost, nothing happens twice, and every order keeps its own order, whatever happens
-//! to the parts in between. Events that cannot be applied are told of in a file of their own.
+//! From the commit to the read model: nothing is lost, nothing happens twice, and every order keeps its own order, whatever
+//! happens to the parts in between. Lines that break, and events that cannot be applied, have files of their own.
 
+mod broken;
 mod parked;
 
 use crate::support::{
@@ -18,8 +19,7 @@ use orderflow::{
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, net::SocketAddr};
-use tokio::sync::watch;
+use std::collections::BTreeMap;
 use uuid::Uuid;
 
 /// A shop with customers and products, for people to trade in.
@@ -146,39 +146,6 @@ async fn other_services_hear_every_event_exactly_once_and_in_order_when_nothing_
 }
 
 #[tokio::test]
-async fn a_broker_that_throws_everybody_out_again_and_again_loses_and_doubles_nothing() {
-    let app = TestApp::start().await;
-    let market = Market::open(&app).await;
-    let kicking = async {
-        for _ in 0..5 {
-            until("somebody to throw out", || async { if app.kick_everybody().await > 0 { Ok(()) } else { Err("nobody") } }).await;
-        }
-    };
-    let trading = async {
-        for _ in 0..6 {
-            market.trade(20).await;
-        }
-    };
-    tokio::join!(kicking, trading);
-    assert_eq!(app.agree().await, 120);
-    app.close().await;
-}
-
-#[tokio::test]
-async fn two_relays_and_two_projectors_keep_the_order_while_they_come_and_go() {
-    let mut app = TestApp::build().roles(&[Api]).start().await;
-    let market = Market::open(&app).await;
-    app.join(&[Relay, Projector]).await;
-    app.join(&[Relay]).await;
-    market.trade(30).await;
-    app.join(&[Projector]).await;
-    let kicking = async { until("somebody", || async { if app.kick_everybody().await > 2 { Ok(()) } else { Err("too few") } }).await };
-    tokio::join!(market.trade(30), kicking);
-    assert_eq!(app.agree().await, 60);
-    app.close().await;
-}
-
-#[tokio::test]
 async fn events_that_come_again_change_nothing() {
     let app = TestApp::start().await;
     Market::open(&app).await.trade(15).await;
@@ -191,57 +158,6 @@ async fn events_that_come_again_change_nothing() {
     app.publish(again.iter().map(carrying).collect()).await;
     app.worked_off(keys).await;
     assert_eq!(app.read_model().await, before);
-    app.close().await;
-}
-
-/// Sends one command until it is answered, to whatever address the shop has just then.
-async fn insist(client: &Client, shop: &mut watch::Receiver<SocketAddr>, name: &str, mut input: Value) -> String {
-    input["commandId"] = json!(Uuid::now_v7().to_string());
-    let kind = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
-    let query = format!("mutation($input: {kind}!) {{ {name}(input: $input) {{ receipt {{ aggregateId }} errors {{ code }} }} }}");
-    loop {
-        let address = *shop.borrow_and_update();
-        if let Some(answer) = client.at(address).attempt(&query, json!({ "input": input })).await {
-            assert_eq!(answer[name]["errors"], json!([]), "{name}");
-            return answer[name]["receipt"]["aggregateId"].as_str().expect("an id").to_owned();
-        }
-        shop.changed().await.expect("the shop opens again");
-    }
-}
-
-#[tokio::test]
-async fn a_process_that_restarts_in_the_middle_loses_nothing_and_does_nothing_twice() {
-    const ORDERS: usize = 90;
-    let all = [Api, Relay, Projector];
-    let mut app = TestApp::start().await;
-    let market = Market::open(&app).await;
-    let (moved, shop) = watch::channel(app.addr());
-    let lives = join_all((0..ORDERS).map(|number| {
-        let (mut shop, customer) = (shop.clone(), &market.customers[number % 3]);
-        let line = json!([{ "productId": market.products[number % 3], "quantity": 1 }]);
-        async move {
-            // One after the other, so that there is always somebody in the middle of something.
-            let order = insist(customer, &mut shop, "placeOrder", json!({ "lines": line })).await;
-            for note in 0..5 {
-                insist(customer, &mut shop, "updateOrder", json!({ "orderId": order, "note": format!("Ring {note} times") })).await;
-            }
-            insist(customer, &mut shop, "payOrder", json!({ "orderId": order, "reference": "PAY-1" })).await;
-        }
-    }));
-    let restarting = async {
-        for events in [100, 300, 500] {
-            until("work in hand", || async {
-                let seen = app.events().await;
-                if seen >= events { Ok(()) } else { Err(seen) }
-            })
-            .await;
-            app.restart(&all).await;
-            moved.send_replace(app.addr());
-        }
-    };
-    tokio::join!(lives, restarting);
-    assert_eq!(app.agree().await, ORDERS);
-    assert_eq!(app.number("SELECT count(*) FROM event_log WHERE stream_kind = 'order'").await, 7 * ORDERS as i64);
     app.close().await;
 }
 

@@ -1,5 +1,5 @@
-//! Live updates: whoever follows orders hears every version once and in order, whatever happens to the line. What happens when the
-//! change log itself has holes is told in a file of its own.
+//! Live updates: whoever follows orders hears every version once and in order, whatever happens to the line. What happens when
+//! the change log itself has holes is told in a file of its own.
 
 mod holes;
 

@@ -1,12 +1,12 @@
 //! WebSocket: the `graphql-transport-ws` protocol, whole.
 //! <https://github.com/enisdenjo/graphql-ws/blob/master/PROTOCOL.md>
 //!
-//! The loop is our own: async-graphql's polls every stream of a socket whenever one wakes, knows neither 4408 nor 4409, and cannot renew a
-//! token. Here each operation is a task of the socket's, feeding one bounded queue that the writer empties; a client that reads slowly
-//! slows its own operations and nobody else's.
+//! The loop is our own: async-graphql's polls every stream of a socket whenever one wakes, knows neither 4408 nor 4409, and
+//! cannot renew a token. Here each operation is a task of the socket's, feeding one bounded queue that the writer empties; a
+//! client that reads slowly slows its own operations and nobody else's.
 //!
-//! Whoever connects signs in by the payload of `connection_init` (`Authorization`, in any case) or by the header of the upgrade. A socket
-//! does not outlive its token: it is closed with 4403 unless the client has sent a fresh one for the same user, as
+//! Whoever connects signs in by the payload of `connection_init` (`Authorization`, in any case) or by the header of the upgrade.
+//! A socket does not outlive its token: it is closed with 4403 unless the client has sent a fresh one for the same user, as
 //! `{"type":"ping","payload":{"authorization":"Bearer …"}}`, which is answered with a pong like any ping.
 
 mod message;

@@ -41,8 +41,8 @@ pub struct Session {
     deadline: Instant,
     operations: JoinSet<()>,
     running: HashMap<String, Running>,
-    /// Operations that have ended and not been forgotten yet. Each says so once and before its `complete`, so that the id is free again
-    /// for a client that has seen that; there is room for all that can run.
+    /// Operations that have ended and not been forgotten yet. Each says so once and before its `complete`, so that the id is free
+    /// again for a client that has seen that; there is room for all that can run.
     ended: (mpsc::Sender<Ended>, mpsc::Receiver<Ended>),
     started: u64,
 }
@@ -214,7 +214,8 @@ impl Session {
     }
 }
 
-/// Runs one operation, and gives its last message. Sending waits while the queue is full: a slow reader slows this operation down.
+/// Runs one operation, and gives its last message. Sending waits while the queue is full: a slow reader slows this operation
+/// down.
 async fn operate(id: String, results: impl Stream<Item = Response> + Send, out: &mpsc::Sender<Outgoing>) -> Outgoing {
     let mut results = std::pin::pin!(results);
     let mut first = true;

@@ -4,7 +4,7 @@ use super::{Feed, News, OrderUpdate, Topic, UpdateKind, cursor::OrderCursor};
 use crate::{
     query::{
         QueryError, Reader,
-        view::{Change, ChangeId, OrderView},
+        view::{Change, ChangeId, EventKind, OrderView},
     },
     value::{OrderId, Viewer},
 };
@@ -130,7 +130,7 @@ impl Follow {
 
     /// Whether versions are missing before a change.
     fn skips(&self, change: &Change) -> bool {
-        self.at.is_some_and(|at| change.order.version > at.version + 1)
+        self.at.is_some_and(|at| change.order.version > reachable(at.version, change))
     }
 
     /// Makes an update of a change that has not been told yet.
@@ -165,8 +165,13 @@ impl Follow {
             return Ok(());
         }
         let missed = self.reader.feed.changes_of(self.id, ChangeId { ..at.change }).await?;
-        let whole = missed.first().is_some_and(|first| first.order.version <= at.version + 1);
-        if !whole {
+        let mut version = at.version;
+        let whole = missed.iter().all(|change| {
+            let follows = change.order.version <= reachable(version, change);
+            version = change.order.version;
+            follows
+        });
+        if !whole || missed.is_empty() {
             self.at = Some(newest);
             self.ready.push_back(OrderUpdate {
                 kind: UpdateKind::Resync,
@@ -187,6 +192,11 @@ impl Follow {
         }
         Ok(())
     }
+}
+
+/// The version that a change may have when the one before it had `version`. A renaming is no version of the order.
+fn reachable(version: i64, change: &Change) -> i64 {
+    version + i64::from(change.event.kind != EventKind::CustomerRenamed)
 }
 
 fn place(order: &OrderView) -> OrderCursor {

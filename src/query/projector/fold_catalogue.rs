@@ -55,7 +55,7 @@ pub fn product(mut product: ProductView, meta: &Meta, event: &ProductEvent) -> P
     }
     product.version = meta.version;
     product.updated_at = product.updated_at.max(meta.recorded_at);
-    product.search = terms([product.sku.as_str()], [product.name.as_str()]);
+    product.search = terms([product.sku.as_str(), product.name.as_str()]);
     product
 }
 

@@ -151,11 +151,9 @@ fn mark(known: &mut Vec<StockMark>, moved: &[StockMark]) {
 
 fn index(order: &mut OrderView) {
     let number = order.number.to_string();
-    let whole = std::iter::once(number.as_str())
-        .chain(order.reference.as_deref())
-        .chain(std::iter::once(order.customer.email.as_str()))
-        .chain(order.lines.iter().map(|line| line.sku.as_str()));
-    order.search = terms(whole, [order.customer.display_name.as_str()]);
+    let customer = [order.customer.display_name.as_str(), order.customer.email.as_str()];
+    let texts = std::iter::once(number.as_str()).chain(order.reference.as_deref()).chain(customer);
+    order.search = terms(texts.chain(order.lines.iter().map(|line| line.sku.as_str())));
 }
 
 /// What to call an event, and one sentence about it, without personal data.

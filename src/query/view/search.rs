@@ -6,22 +6,12 @@ pub fn words(text: &str) -> impl Iterator<Item = String> + '_ {
     text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_lowercase)
 }
 
-/// The terms of a document: each text's words, and each text that is one word to people (a number, a SKU, an address) also whole.
-pub fn terms<'a>(whole: impl IntoIterator<Item = &'a str>, texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+/// The terms of a document: the words of its texts, each once.
+pub fn terms<'a>(texts: impl IntoIterator<Item = &'a str>) -> Vec<String> {
     /// A document has at most this many terms; more lines than that are found by the first ones.
     const MOST: usize = 200;
-    let mut terms = Vec::new();
-    for text in whole {
-        terms.push(text.to_lowercase());
-        terms.extend(words(text));
-    }
-    for text in texts {
-        terms.extend(words(text));
-    }
     let mut seen = std::collections::HashSet::new();
-    terms.retain(|term| seen.insert(term.clone()));
-    terms.truncate(MOST);
-    terms
+    texts.into_iter().flat_map(words).filter(|word| seen.insert(word.clone())).take(MOST).collect()
 }
 
 /// The bounds between which every text lies that begins with `prefix`: inclusive and exclusive.

@@ -51,7 +51,11 @@ export class Queue {
   take(what = 'the next thing', ms = PATIENCE) {
     if (this.#things.length > 0) return Promise.resolve(this.#things.shift());
     if (this.#end) return Promise.reject(this.#end);
-    return within(new Promise((resolve, reject) => this.#takers.push({ resolve, reject })), what, ms);
+    let taker;
+    const coming = new Promise((resolve, reject) => this.#takers.push((taker = { resolve, reject })));
+    return within(coming, what, ms).finally(() => {
+      this.#takers = this.#takers.filter((other) => other !== taker);
+    });
   }
 
   /** What has come and was not taken. */

@@ -168,10 +168,11 @@ async fn a_node_is_not_ready_while_its_broker_is_gone() {
     let app = TestApp::build().with("--ready-within", "2s").start().await;
     expect_readiness(&app, None).await;
     app.open_broker(false).await;
-    until("somebody to throw out", || async { if app.kick_everybody().await > 0 { Ok(()) } else { Err("nobody") } }).await;
+    app.throw_out(2).await;
     expect_readiness(&app, Some(("projector", "not moving"))).await;
-    expect_readiness(&app, Some(("relay", "not moving"))).await;
     let (_, ada) = app.customer("Ada Lovelace").await;
+    expect_readiness(&app, Some(("relay", "not moving"))).await;
+    expect_readiness(&app, Some(("outbox", "to be published"))).await;
     app.open_broker(true).await;
     expect_readiness(&app, None).await;
     app.agree().await;

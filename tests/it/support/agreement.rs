@@ -29,20 +29,34 @@ impl TestApp {
 
     async fn expect_the_same_orders(&self, orders: &[Value]) {
         let rows = self.rows("SELECT replace(id::text, '-', '') AS id, version, number, status FROM orders ORDER BY id").await;
-        let row = |row| json!([format!("order_{}", get::<String>(row, "id")), get::<i64>(row, "version"),
-            get::<i64>(row, "number"), get::<String>(row, "status")]);
+        let row = |row| {
+            json!([
+                format!("order_{}", get::<String>(row, "id")),
+                get::<i64>(row, "version"),
+                get::<i64>(row, "number"),
+                get::<String>(row, "status")
+            ])
+        };
         let written: Vec<_> = rows.iter().map(row).collect();
         let seen: Vec<_> = orders.iter().map(|o| json!([o["_id"], o["version"], o["number"], o["status"]])).collect();
         assert_eq!(seen, written);
     }
 
     async fn expect_the_same_stock(&self, products: &[Value]) {
-        let sql = "SELECT replace(product_id::text, '-', '') AS id, version, available, units_sold FROM stock ORDER BY product_id";
+        let sql =
+            "SELECT replace(product_id::text, '-', '') AS id, version, available, units_sold FROM stock ORDER BY product_id";
         let rows = self.rows(sql).await;
-        let row = |row| json!([format!("product_{}", get::<String>(row, "id")), get::<i64>(row, "version"),
-            get::<i64>(row, "available"), get::<i64>(row, "units_sold")]);
+        let row = |row| {
+            json!([
+                format!("product_{}", get::<String>(row, "id")),
+                get::<i64>(row, "version"),
+                get::<i64>(row, "available"),
+                get::<i64>(row, "units_sold")
+            ])
+        };
         let written: Vec<_> = rows.iter().map(row).collect();
-        let seen: Vec<_> = products.iter().map(|p| json!([p["_id"], p["stockVersion"], p["available"], p["unitsSold"]])).collect();
+        let seen: Vec<_> =
+            products.iter().map(|p| json!([p["_id"], p["stockVersion"], p["available"], p["unitsSold"]])).collect();
         assert_eq!(seen, written);
     }
 }

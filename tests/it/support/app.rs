@@ -20,9 +20,10 @@ pub struct Build {
     through_proxy: bool,
 }
 
-/// The wires to the stores, for tests that cut them.
+/// The wires to the three servers, for tests that cut them.
 pub struct Wires {
     pub postgres: Proxy,
+    pub broker: Proxy,
     pub mongodb: Proxy,
 }
 
@@ -45,7 +46,7 @@ impl Build {
         self
     }
 
-    /// With wires to both stores that can be cut.
+    /// With wires to the three servers that can be cut.
     pub fn through_proxy(mut self) -> Self {
         self.through_proxy = true;
         self
@@ -57,9 +58,11 @@ impl Build {
         let mut wires = None;
         if self.through_proxy {
             let (postgres, database_url) = through(&parts.database_url).await;
+            let (broker, amqp_url) = through(&parts.amqp_url).await;
             let (mongodb, mongodb_uri) = through(&parts.mongodb_uri).await;
-            self.flags.extend([format!("--database-url={database_url}"), format!("--mongodb-uri={mongodb_uri}")]);
-            wires = Some(Wires { postgres, mongodb });
+            self.flags.extend([format!("--database-url={database_url}"), format!("--amqp-url={amqp_url}")]);
+            self.flags.push(format!("--mongodb-uri={mongodb_uri}"));
+            wires = Some(Wires { postgres, broker, mongodb });
         }
         let config = config(&parts, &self.flags);
         app::migrate(&config.parts, &config.work).await.expect("migrate");

@@ -13,7 +13,11 @@ use orderflow::{
 };
 use sea_orm::{ConnectionTrait, DbBackend, QueryResult, Statement, TryGetable};
 use serde_json::{Value, json};
-use std::{collections::BTreeMap, ops::RangeBounds};
+use std::{
+    collections::BTreeMap,
+    ops::RangeBounds,
+    sync::atomic::{AtomicUsize, Ordering},
+};
 use uuid::Uuid;
 
 /// Events that were taken out of the outbox, by position and shard.
@@ -110,6 +114,17 @@ impl TestApp {
         until("the listeners", || async {
             let listeners = self.app().reader.feed().listeners();
             if many.contains(&listeners) { Ok(()) } else { Err(listeners) }
+        })
+        .await;
+    }
+
+    /// Lets the broker throw so many connections out. It learns of new ones every few seconds only.
+    pub async fn throw_out(&self, connections: usize) {
+        let thrown = AtomicUsize::new(0);
+        until("connections to throw out", || async {
+            let more = self.kick_everybody().await;
+            let all = more + thrown.fetch_add(more, Ordering::Relaxed);
+            if all >= connections { Ok(()) } else { Err(all) }
         })
         .await;
     }

@@ -1,11 +1,13 @@
-//! Puts the fields of an answer in the order of the question, as the specification asks (section 7.2.2, "Serialized Map Ordering").
-//! async-graphql 7.2 gives them in the order in which they were resolved.
+//! Gives answers the shape that the specification asks for, where async-graphql 7.2 does not: fields come in the order of the
+//! question (section 7.2.2) and not of their completion, and a field that failed is null, or makes null what holds it (section
+//! 6.4.4), and is not left out.
 
+use super::nulls;
 use async_graphql::{
     Name, Response, ServerResult, Value, Variables,
     extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery},
     indexmap::IndexMap,
-    parser::types::{ExecutableDocument, Selection, SelectionSet},
+    parser::types::{ExecutableDocument, OperationType, Selection, SelectionSet},
 };
 use std::{
     collections::HashSet,
@@ -13,19 +15,19 @@ use std::{
 };
 
 /// Makes one for each request.
-pub struct FieldOrder;
+pub struct InShape;
 
-impl ExtensionFactory for FieldOrder {
+impl ExtensionFactory for InShape {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Ordering(OnceLock::new()))
+        Arc::new(Shaping(OnceLock::new()))
     }
 }
 
 /// The question of this request, once it has been parsed.
-struct Ordering(OnceLock<ExecutableDocument>);
+struct Shaping(OnceLock<ExecutableDocument>);
 
 #[async_trait::async_trait]
-impl Extension for Ordering {
+impl Extension for Shaping {
     async fn parse_query(
         &self,
         ctx: &ExtensionContext<'_>,
@@ -43,37 +45,59 @@ impl Extension for Ordering {
         let operation = self.0.get().and_then(|document| {
             let mut operations = document.operations.iter();
             let named = operations.find(|(name, _)| operation_name.is_none() || name.map(Name::as_str) == operation_name)?;
-            Some((document, &named.1.node.selection_set.node))
+            Some((document, &named.1.node))
         });
-        if let Some((document, fields)) = operation {
-            Order::of(document, &[fields]).apply(&mut response.data);
+        let Some((document, operation)) = operation else { return response };
+        let shape = Shape::of(document, &[&operation.selection_set.node]);
+        let registry = &ctx.schema_env.registry;
+        let root = match operation.ty {
+            OperationType::Query => Some(&registry.query_type),
+            OperationType::Mutation => registry.mutation_type.as_ref(),
+            OperationType::Subscription => registry.subscription_type.as_ref(),
+        };
+        if let Some(root) = root {
+            nulls::fill_in(registry, root, &shape, &mut response);
         }
+        shape.sort(&mut response.data);
         response
     }
 }
 
-/// The response keys of an object in the order of the question, each with that of the object below it.
-struct Order(IndexMap<Name, Order>);
+/// The response keys of an object in the order of the question.
+pub struct Shape(IndexMap<Name, Below>);
 
-impl Order {
+/// What is asked for under a response key.
+pub struct Below {
+    /// The field, which an alias may hide.
+    pub field: Name,
+    pub shape: Shape,
+}
+
+impl Shape {
+    pub fn get(&self, key: &str) -> Option<&Below> {
+        self.0.get(key)
+    }
+
     /// Sets that contribute to one object are merged, as execution does. A fragment counts once an object, however often it is
     /// spread, so this takes no longer than the document is long.
     fn of(document: &ExecutableDocument, sets: &[&SelectionSet]) -> Self {
-        let mut below: IndexMap<Name, Vec<&SelectionSet>> = IndexMap::new();
+        let mut below = IndexMap::new();
         let mut spread = HashSet::new();
         for set in sets {
             collect(document, set, &mut below, &mut spread);
         }
-        Self(below.into_iter().map(|(key, sets)| (key, Self::of(document, &sets))).collect())
+        let shaped =
+            |(key, (field, sets)): (Name, (Name, Vec<&SelectionSet>))| (key, Below { field, shape: Self::of(document, &sets) });
+        Self(below.into_iter().map(shaped).collect())
     }
 
-    fn apply(&self, value: &mut Value) {
+    fn sort(&self, value: &mut Value) {
         match value {
-            Value::List(items) => items.iter_mut().for_each(|item| self.apply(item)),
+            Value::List(items) => items.iter_mut().for_each(|item| self.sort(item)),
             Value::Object(fields) => {
                 for (key, field) in &mut *fields {
-                    if let Some(order) = self.0.get(key).filter(|order| !order.0.is_empty()) {
-                        order.apply(field);
+                    if let Some(below) = self.0.get(key).filter(|below| !below.shape.0.is_empty()) {
+                        below.shape.sort(field);
                     }
                 }
                 let place = |key: &Name| self.0.get_index_of(key).unwrap_or(usize::MAX);
@@ -89,14 +113,15 @@ impl Order {
 fn collect<'a>(
     document: &'a ExecutableDocument,
     set: &'a SelectionSet,
-    below: &mut IndexMap<Name, Vec<&'a SelectionSet>>,
+    below: &mut IndexMap<Name, (Name, Vec<&'a SelectionSet>)>,
     spread: &mut HashSet<&'a Name>,
 ) {
     for selection in &set.items {
         match &selection.node {
             Selection::Field(field) => {
                 let key = field.node.response_key().node.clone();
-                below.entry(key).or_default().push(&field.node.selection_set.node);
+                let name = || (field.node.name.node.clone(), Vec::new());
+                below.entry(key).or_insert_with(name).1.push(&field.node.selection_set.node);
             }
             Selection::InlineFragment(fragment) => collect(document, &fragment.node.selection_set.node, below, spread),
             Selection::FragmentSpread(fragment) => {
@@ -119,7 +144,7 @@ mod tests {
         let document = async_graphql::parser::parse_query(query).unwrap();
         let (_, operation) = document.operations.iter().next().unwrap();
         let mut value: Value = serde_json::from_str(answer).unwrap();
-        Order::of(&document, &[&operation.node.selection_set.node]).apply(&mut value);
+        Shape::of(&document, &[&operation.node.selection_set.node]).sort(&mut value);
         serde_json::to_string(&value).unwrap()
     }
 

@@ -158,8 +158,14 @@ impl Feed {
                 return Ok(());
             }
             let mut hub = self.hub();
+            let mut seen = seen;
             for change in missed {
+                let number = change.id.number;
+                if number > seen + 1 {
+                    hub.skip(partition, number - 1);
+                }
                 hub.publish(change);
+                seen = number;
             }
         }
     }

@@ -25,11 +25,15 @@ function client(t, bearer, options = {}) {
 // Nobody listens for a while: that is no close event, and by itself this client would not try again.
 const PERSISTENT = { retryAttempts: 200, retryWait: () => new Promise((resolve) => setTimeout(resolve, 25)), shouldRetry: () => true };
 
-/** The results of a subscription, one after the other. */
-function follow(t, graphql, payload) {
+/** The results of a subscription, one after the other. What is to be kept of each is kept when it comes, not when it is taken. */
+function follow(t, graphql, payload, keep = () => {}) {
   const results = new Queue();
   const stop = graphql.subscribe(payload, {
-    next: ({ data, errors }) => (errors ? results.end(new Error(JSON.stringify(errors))) : results.push(data)),
+    next: ({ data, errors }) => {
+      if (errors) return results.end(new Error(JSON.stringify(errors)));
+      keep(data);
+      results.push(data);
+    },
     error: (error) => results.end(error instanceof Error ? error : new Error(error.message ?? JSON.stringify(error))),
     complete: () => results.end(new Error('it has ended')),
   });
@@ -111,10 +115,10 @@ describe('after a restart the client goes on where it was', () => {
     });
     // Written anew for every connection.
     const variables = { id, get after() { return cursor; } };
-    const changes = follow(t, graphql, { query: CHANGES, variables });
+    const keep = ({ orderChanged }) => (cursor = orderChanged.cursor);
+    const changes = follow(t, graphql, { query: CHANGES, variables }, keep);
     const next = async () => {
       const { orderChanged } = await changes.take();
-      cursor = orderChanged.cursor;
       assert.equal(orderChanged.skippedVersions, 0);
       return [orderChanged.kind, orderChanged.order.version];
     };
@@ -143,11 +147,11 @@ describe('after a restart the client goes on where it was', () => {
       url: () => socketUrl(server.url),
       ...PERSISTENT,
     });
-    const changes = follow(t, graphql, { query: LIST, variables: { get after() { return cursor; } } });
+    const keep = ({ ordersChanged }) => (cursor = ordersChanged.cursor);
+    const changes = follow(t, graphql, { query: LIST, variables: { get after() { return cursor; } } }, keep);
     const heard = [];
     const hear = async () => {
       const { ordersChanged } = await changes.take('a change');
-      cursor = ordersChanged.cursor;
       assert.equal(ordersChanged.kind, 'CHANGE');
       heard.push(ordersChanged);
     };

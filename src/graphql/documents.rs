@@ -86,7 +86,7 @@ impl Documents {
             (Inner::Remembered(_), None, None) => Err(ErrorCode::BadUserInput.server_error("The request has no query.")),
             (Inner::Remembered(known), None, Some(id)) => {
                 let mut known = known.lock().unwrap_or_else(PoisonError::into_inner);
-                let found = known.get(&id).map(|text| text.to_string());
+                let found = known.get(&id).map(std::string::ToString::to_string);
                 found.ok_or_else(|| ErrorCode::PersistedQueryNotFound.server_error("PersistedQueryNotFound"))
             }
             (Inner::Remembered(known), Some(query), Some(id)) => {

@@ -88,17 +88,15 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, body: Body, method: 
         );
     }
     let started = std::time::Instant::now();
-    let response = match tokio::time::timeout(api.settings.operation_timeout, api.schema.execute(request)).await {
-        Ok(response) => response,
-        Err(_) => {
-            return answer::executed(
-                form,
-                &Response::from_errors(vec![ErrorCode::Timeout.server_error("The operation took too long.")]),
-            );
-        }
-    };
+    let executed = tokio::time::timeout(api.settings.operation_timeout, api.schema.execute(request)).await;
     metrics::histogram!("orderflow_http_operation_seconds").record(started.elapsed().as_secs_f64());
-    answer::respond(form, &response)
+    match executed {
+        Ok(response) => answer::respond(form, &response),
+        Err(_) => {
+            let error = ErrorCode::Timeout.server_error("The operation took too long and was cut off.");
+            answer::executed(form, &Response::from_errors(vec![error]))
+        }
+    }
 }
 
 /// The kind of the operation that would be executed, if it can be told.

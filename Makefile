@@ -5,7 +5,7 @@ SHELL := /bin/bash
 STACK ?= dev
 ORDERFLOW := target/debug/orderflow
 
-.PHONY: help run test check fmt schema web build stack-up stack-down stack-wipe
+.PHONY: help run test test-clients check fmt schema web build stack-up stack-down stack-wipe
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -15,6 +15,9 @@ run: stack-up web build ## Bring everything up, load the demo shop, and serve in
 
 test: ## Run all tests, on a stack of their own
 	@scripts/test
+
+test-clients: build ## Run other people's GraphQL clients and tools against the server
+	@scripts/clients
 
 check: web ## Formatting, lints, and each half compiled without the other
 	cargo fmt --all --check

@@ -1,6 +1,6 @@
 //! `orderflow doctor`: looks at the three servers and says what is wrong, one line each.
 
-use super::Failure;
+use super::{Failure, say};
 use crate::{bus, command, config::Config, config::PartsOptions, query::Store};
 
 pub async fn run(options: &PartsOptions) -> Result<(), Failure> {
@@ -13,10 +13,10 @@ pub async fn run(options: &PartsOptions) -> Result<(), Failure> {
     let mut wrong = 0;
     for (name, finding) in findings {
         match finding {
-            Ok(good) => println!("ok     {name}: {good}"),
+            Ok(good) => say(&format!("ok     {name}: {good}\n"))?,
             Err(bad) => {
                 wrong += 1;
-                println!("WRONG  {name}: {bad}");
+                say(&format!("WRONG  {name}: {bad}\n"))?;
             }
         }
     }

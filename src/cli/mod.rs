@@ -89,19 +89,18 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
 
 async fn migrate(both: &Both) -> Result<(), Failure> {
     app::migrate(&Config::parts(&both.parts)?, &Config::work(&both.work)?).await?;
-    println!("PostgreSQL and MongoDB are up to date.");
-    Ok(())
+    say("PostgreSQL and MongoDB are up to date.\n")
 }
 
 async fn load_demo(args: &DemoArgs) -> Result<(), Failure> {
     let writing = Writing::open(&args.both).await?;
     if args.if_empty && !command::is_empty(&writing.database).await? {
-        println!("There are users already; the demo shop is left alone.");
+        say("There are users already; the demo shop is left alone.\n")?;
         return writing.close().await;
     }
     let loaded = demo::load(&writing.bus, &writing.clock, &writing.ids).await?;
     let verb = if loaded.replayed { "was there already" } else { "is loaded" };
-    println!("The demo shop {verb}: {} users, {} products, {} orders.", loaded.users, loaded.products, loaded.orders);
+    say(&format!("The demo shop {verb}: {} users, {} products, {} orders.\n", loaded.users, loaded.products, loaded.orders))?;
     writing.close().await
 }
 

@@ -1,6 +1,6 @@
 //! `orderflow token`: a token for development.
 
-use super::Failure;
+use super::{Failure, say};
 use crate::{
     auth::Keys,
     clock::Clock,
@@ -36,8 +36,7 @@ impl Token {
             (_, false) => return Err("set ORDERFLOW_JWT_SECRET, or pass --dev for the secret of `serve --dev`".into()),
         };
         let viewer = Viewer { subject: self.sub, role: self.role };
-        println!("{}", Keys::hs256(secret).sign(&viewer, Clock::system().now(), self.ttl)?);
-        Ok(())
+        say(&format!("{}\n", Keys::hs256(secret).sign(&viewer, Clock::system().now(), self.ttl)?))
     }
 }
 

@@ -14,7 +14,7 @@ use async_graphql::{Positioned, parser::types::Directive};
 use std::{
     collections::HashMap,
     sync::{
-        Arc,
+        Arc, OnceLock,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -24,13 +24,15 @@ pub struct Guard(pub Limits);
 
 impl ExtensionFactory for Guard {
     fn create(&self) -> Arc<dyn Extension> {
-        Arc::new(Measuring { limits: self.0.clone(), cost: AtomicU64::new(0) })
+        Arc::new(Measuring { limits: self.0.clone(), cost: AtomicU64::new(0), missing: OnceLock::new() })
     }
 }
 
 struct Measuring {
     limits: Limits,
     cost: AtomicU64,
+    /// The operations that lack a variable, with its name.
+    missing: OnceLock<Vec<(Option<Name>, Name)>>,
 }
 
 #[async_trait::async_trait]
@@ -45,6 +47,7 @@ impl Extension for Measuring {
         let document = next.run(ctx, query, variables).await.map_err(|error| ErrorCode::ParseFailed.put_on(error))?;
         let cost = check(&document, variables, &self.limits)?;
         self.cost.store(cost, Ordering::Relaxed);
+        let _ = self.missing.set(missing(&document, variables));
         Ok(document)
     }
 
@@ -58,6 +61,11 @@ impl Extension for Measuring {
     }
 
     async fn execute(&self, ctx: &ExtensionContext<'_>, operation_name: Option<&str>, next: NextExecute<'_>) -> Response {
+        let mut missing = self.missing.get().into_iter().flatten();
+        if let Some((_, variable)) = missing.find(|(name, _)| operation_name.is_none() || name.as_deref() == operation_name) {
+            let message = format!("The variable ${variable} must have a value.");
+            return Response::from_errors(vec![ErrorCode::ValidationFailed.server_error(message)]);
+        }
         let mut response = next.run(ctx, operation_name).await;
         let cost = async_graphql::value!({
             "requested": self.cost.load(Ordering::Relaxed),
@@ -66,6 +74,22 @@ impl Extension for Measuring {
         response.extensions.insert("cost".into(), cost);
         response
     }
+}
+
+/// The variables that must have a value and have none. async-graphql finds that out field by field, when the rest has been
+/// executed.
+fn missing(document: &ExecutableDocument, variables: &Variables) -> Vec<(Option<Name>, Name)> {
+    let mut missing = Vec::new();
+    for (name, operation) in document.operations.iter() {
+        for definition in &operation.node.variable_definitions {
+            let definition = &definition.node;
+            let absent = variables.get(&definition.name.node).is_none_or(|value| *value == Value::Null);
+            if absent && !definition.var_type.node.nullable && definition.default_value.is_none() {
+                missing.push((name.cloned(), definition.name.node.clone()));
+            }
+        }
+    }
+    missing
 }
 
 /// Checks a document, and gives its cost.

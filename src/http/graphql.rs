@@ -62,8 +62,8 @@ enum Method {
 }
 
 async fn execute(api: Api, form: Form, headers: &HeaderMap, body: Body, method: Method) -> HttpResponse {
-    let caller = match caller(&api, headers) {
-        Ok(caller) => caller,
+    let signed_in = match signed_in(&api, headers) {
+        Ok(signed_in) => signed_in,
         Err(BadToken) => return answer::bad_token(form),
     };
     let parsed = body.into_request(&api.documents).and_then(|mut request| Ok((operation(&mut request)?, request)));
@@ -76,9 +76,11 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, body: Body, method: 
         response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
         return response;
     }
-    let request = request.data(caller);
+    let expires_at = signed_in.as_ref().map(|signed_in| signed_in.expires_at);
+    let viewer = signed_in.map(|signed_in| signed_in.viewer);
+    let request = request.data(Caller { viewer, traceparent: Some(trace::parent(headers)) });
     if form == Form::EventStream {
-        return sse::stream(&api, request);
+        return sse::stream(&api, request, expires_at);
     }
     if operation == Some(OperationType::Subscription) {
         return answer::plain(
@@ -112,10 +114,7 @@ fn operation(request: &mut Request) -> Result<Option<OperationType>, ServerError
 }
 
 /// Who is asking, by the `Authorization` header.
-fn caller(api: &Api, headers: &HeaderMap) -> Result<Caller, BadToken> {
-    let traceparent = Some(trace::parent(headers));
-    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(Caller { viewer: None, traceparent }) };
-    let signed_in = value.to_str().ok().and_then(|value| api.keys.verify_header(value).ok());
-    let SignedIn { viewer, .. } = signed_in.ok_or(BadToken)?;
-    Ok(Caller { viewer: Some(viewer), traceparent })
+fn signed_in(api: &Api, headers: &HeaderMap) -> Result<Option<SignedIn>, BadToken> {
+    let Some(value) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    value.to_str().map_err(|_| BadToken).and_then(|value| api.keys.verify_header(value)).map(Some)
 }

@@ -104,6 +104,18 @@ async fn the_schema_is_printed_and_nothing_else() {
     assert_eq!((ended.code, ended.out, ended.err), (Some(0), orderflow::graphql::sdl(), String::new()));
 }
 
+#[test]
+fn a_reader_that_has_gone_away_has_heard_enough() {
+    for args in [&["schema"][..], &["token", "--sub", "staff", "--role", "staff", "--dev"], &["--help"]] {
+        let (reader, writer) = std::io::pipe().expect("a pipe");
+        drop(reader);
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_orderflow"));
+        let ended = command.env_clear().args(args).stdout(writer).output().expect("the binary runs");
+        let err = String::from_utf8_lossy(&ended.stderr);
+        assert_eq!((ended.status.code(), err.contains("panicked")), (Some(0), false), "{args:?}: {err}");
+    }
+}
+
 #[tokio::test]
 async fn four_migrations_at_once_and_one_more_make_one_schema() {
     let parts = servers().await;

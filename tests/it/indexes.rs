@@ -31,6 +31,7 @@ async fn profiled(mongo: &Database, watched: impl Future<Output = ()>) -> Vec<An
     let notes = mongo.collection::<Document>("system.profile");
     let found: Vec<Document> = notes.find(doc! {}).await.expect("find").try_collect().await.expect("notes");
     notes.drop().await.expect("drop");
+    keep_notes(mongo).await;
     let mut answered = Vec::new();
     for note in found {
         let note = serde_json::to_value(&note).expect("JSON");
@@ -47,6 +48,11 @@ async fn profiled(mongo: &Database, watched: impl Future<Output = ()>) -> Vec<An
         });
     }
     answered
+}
+
+/// The profiler's own collection is small and forgets; this one keeps everything.
+async fn keep_notes(mongo: &Database) {
+    mongo.create_collection("system.profile").capped(true).size(64 << 20).await.expect("create");
 }
 
 fn expect_no_scan(answered: &[Answered]) {
@@ -88,8 +94,7 @@ impl Shop {
         join_all(ids.iter().step_by(7).map(|id| staff.accepted("cancelOrder", json!({ "orderId": id })))).await;
         app.caught_up().await;
         let mongo = app.mongo().await;
-        // The profiler's own collection is small and forgets; this one keeps everything.
-        mongo.create_collection("system.profile").capped(true).size(64 << 20).await.expect("create");
+        keep_notes(&mongo).await;
         Self { app, mongo, customer: customers.remove(0), product: products[0].clone(), order: ids[0].clone() }
     }
 
@@ -205,6 +210,9 @@ async fn no_other_question_and_no_live_update_reads_a_whole_collection() {
         assert!(answered.iter().any(|one| one.collection == collection), "nobody asked for {collection}");
     }
     expect_no_scan(&answered);
+    let of_one_order: Vec<_> = answered.iter().filter(|one| one.command["filter"].get("order._id").is_some()).collect();
+    assert!(!of_one_order.is_empty(), "nobody came back to an order");
+    assert!(of_one_order.iter().all(|one| one.examined <= one.returned), "{of_one_order:#?}");
     shop.close().await;
 }
 
@@ -234,6 +242,29 @@ async fn a_page_of_a_plain_list_is_read_in_order_and_not_sorted() {
         assert!(!one.sorted_in_memory, "{one:#?}");
         // A page and the one after it that tells whether there is more; a cursor among equals costs a few besides.
         assert!(one.examined <= 2 * one.returned.max(11), "{one:#?}");
+    }
+    shop.close().await;
+}
+
+#[tokio::test]
+async fn a_filter_reads_no_more_than_it_finds() {
+    let shop = Shop::open().await;
+    let staff = shop.app.staff();
+    let products = [json!({ "active": true }), json!({ "sku": ["TEA-1", "TEA-2"] }), json!({ "search": "39" })];
+    let products = products.into_iter().map(|filter| (PRODUCTS, "products", filter));
+    // Of several words one is looked up and the others are compared, so these read more.
+    let one_word = |filter: &Value| !filter["search"].as_str().is_some_and(|text| text.contains(' '));
+    let orders = shop.order_filters().into_iter().filter(one_word).map(|filter| (ORDERS, "orders", filter));
+    for (query, field, filter) in orders.chain(products) {
+        let found = staff.ask(query, json!({ "f": filter })).await[field]["totalCount"].as_i64().expect("a count");
+        let kind = if field == "orders" { "OrderFilter" } else { "ProductFilter" };
+        let count = format!("query($f: {kind}) {{ {field}(first: 0, filter: $f) {{ totalCount }} }}");
+        let answered = profiled(&shop.mongo, async {
+            staff.ask(&count, json!({ "f": filter })).await;
+        });
+        let answered = answered.await;
+        assert!(found < 200 && answered.len() == 1, "{filter}: {found} {answered:#?}");
+        assert!(answered[0].examined <= found, "{filter} finds {found}: {:#?}", answered[0]);
     }
     shop.close().await;
 }

@@ -1,5 +1,6 @@
 //! All integration tests in one binary: one link.
 #![allow(clippy::expect_used, clippy::unwrap_used, reason = "a test says by a panic what it did not find")]
+#![allow(clippy::pedantic, reason = "the pedantic lints are for code that is shipped")]
 
 mod architecture;
 mod command_line;

@@ -9,8 +9,13 @@ use crate::support::{
     backstage::{carrying, get},
     until,
 };
-use futures_util::future::join_all;
-use lapin::options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions};
+use futures_util::{FutureExt, future::join_all};
+
+use lapin::{
+    options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions},
+    types::FieldTable,
+};
+use mongodb::bson::{Document, doc};
 use orderflow::{
     config::Role::{Api, Projector, Relay},
     event::{Event, UserEvent},
@@ -19,7 +24,7 @@ use orderflow::{
 use rand::{SeedableRng, rngs::StdRng, seq::SliceRandom};
 use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
+use std::{collections::BTreeMap, panic::AssertUnwindSafe};
 use uuid::Uuid;
 
 /// A shop with customers and products, for people to trade in.
@@ -74,7 +79,8 @@ async fn append(database: &impl ConnectionTrait, user: Uuid, version: i64, event
         "WITH appended AS (
             INSERT INTO event_log (id, stream_kind, stream_id, version, kind, recorded_at, actor, command_id, partition_key,
                                    stock_marks, data)
-            VALUES (gen_random_uuid(), 'user', '{user}', {version}, '{kind}', now(), 'admin', 'by-hand-{version}', '{user}', '[]', '{data}')
+            VALUES (gen_random_uuid(), 'user', '{user}', {version}, '{kind}', now(), 'admin', 'by-hand-{version}', '{user}', '[]',
+                '{data}')
             RETURNING position, partition_key)
          INSERT INTO outbox (position, shard)
          SELECT position, hashtext(partition_key::text) & 2147483647 FROM appended RETURNING position"
@@ -121,12 +127,12 @@ async fn other_services_hear_every_event_exactly_once_and_in_order_when_nothing_
     let app = TestApp::start().await;
     app.customer("Somebody").await;
     app.caught_up().await;
-    let before = app.events().await;
+    let before = app.number("SELECT max(position) FROM event_log").await;
     let connection = lapin::Connection::connect(&app.bus().url, lapin::ConnectionProperties::default()).await.expect("connected");
     let channel = connection.create_channel().await.expect("a channel");
     let (ear, bind) = ("another.service", QueueBindOptions::default());
-    channel.queue_declare(ear.into(), QueueDeclareOptions::default(), Default::default()).await.expect("declared");
-    channel.queue_bind(ear.into(), "orderflow.events".into(), "#".into(), bind, Default::default()).await.expect("bound");
+    channel.queue_declare(ear.into(), QueueDeclareOptions::default(), FieldTable::default()).await.expect("declared");
+    channel.queue_bind(ear.into(), "orderflow.events".into(), "#".into(), bind, FieldTable::default()).await.expect("bound");
     Market::open(&app).await.trade(40).await;
     app.agree().await;
 
@@ -137,7 +143,7 @@ async fn other_services_hear_every_event_exactly_once_and_in_order_when_nothing_
         heard.entry(stream).or_default().push(event["streamversion"].as_i64().expect("a version"));
     }
     let mut logged: BTreeMap<String, Vec<i64>> = BTreeMap::new();
-    for envelope in app.log("true").await.into_iter().skip(before as usize) {
+    for envelope in app.log(&format!("position > {before}")).await {
         logged.entry(envelope.meta.stream.to_string()).or_default().push(envelope.meta.version);
     }
     assert_eq!(heard, logged);
@@ -177,5 +183,32 @@ async fn nobody_rewrites_history() {
         assert!(refused.contains("the event log is append-only"), "{sql}: {refused}");
     }
     assert_eq!(app.state().await, before);
+    app.close().await;
+}
+
+#[tokio::test]
+async fn a_read_model_that_somebody_has_touched_does_not_agree() {
+    let app = TestApp::start().await;
+    Market::open(&app).await.trade(8).await;
+    assert_eq!(app.agree().await, 8);
+    let mongo = app.mongo().await;
+    for (name, touch) in [
+        ("sales", doc! { "$inc": { "itemCount": 1_i64 } }),
+        ("sales", doc! { "$inc": { "revenue": -1_i64 } }),
+        ("users", doc! { "$inc": { "summary.openOrderCount": 1_i64 } }),
+        ("products", doc! { "$inc": { "unitsSold": 1_i64 } }),
+        ("orders", doc! { "$pop": { "history": 1 } }),
+        ("orders", doc! { "$set": { "status": "SHIPPED" } }),
+        ("positions", doc! { "$inc": { "number": 1_i64 } }),
+    ] {
+        let collection = mongo.collection::<Document>(name);
+        let one = collection.find_one(doc! {}).await.expect("find").expect("a document");
+        let id = doc! { "_id": one.get("_id").expect("an id") };
+        collection.update_one(id.clone(), touch.clone()).await.expect("update");
+        let seen = AssertUnwindSafe(app.agree()).catch_unwind().await;
+        assert!(seen.is_err(), "{name} {touch} goes unseen");
+        collection.replace_one(id, one).upsert(true).await.expect("replace");
+    }
+    assert_eq!(app.agree().await, 8);
     app.close().await;
 }

@@ -8,7 +8,7 @@ use futures_util::future::join_all;
 use mongodb::bson::{Document, doc};
 use orderflow::config::Role::{Api, Projector, Relay};
 use serde_json::{Value, json};
-use uuid::Uuid;
+use std::collections::BTreeMap;
 
 /// Places an order as staff do for a customer.
 async fn order(app: &TestApp, customer: &str, product: &str, more: Value) -> String {
@@ -34,13 +34,15 @@ const PRODUCTS: Walk = Walk { field: "products", kind: "Product", sorts: ["NAME"
 impl Walk {
     /// Every id of the list, page by page, with something happening in between.
     async fn walk(&self, client: &Client, sort: &Value, backward: bool, mut between: impl AsyncFnMut()) -> Vec<String> {
-        let (size, from, more, at) = match backward {
-            false => ("first", "after", "hasNextPage", "endCursor"),
-            true => ("last", "before", "hasPreviousPage", "startCursor"),
+        let (size, from, more, at) = if backward {
+            ("last", "before", "hasPreviousPage", "startCursor")
+        } else {
+            ("first", "after", "hasNextPage", "endCursor")
         };
         let query = format!(
             "query($sort: {}Sort!, $at: String) {{ {}(sort: $sort, {size}: 5, {from}: $at) {{
-                nodes {{ id }} edges {{ cursor node {{ id }} }} pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}",
+                nodes {{ id }} edges {{ cursor node {{ id }} }}
+                pageInfo {{ hasNextPage hasPreviousPage startCursor endCursor }} }} }}",
             self.kind, self.field
         );
         let mut met = Vec::new();
@@ -201,16 +203,8 @@ async fn a_new_name_reaches_every_order_of_a_customer_with_very_many() {
     let tea = app.product("TEA-1", 650, 10).await;
     let placed = ada.place(&[(&tea, 1)]).await;
     app.caught_up().await;
-    // Twice and a bit what the projector renames at once, as copies of the one.
-    let mongo = app.mongo().await;
-    let model = mongo.collection::<Document>("orders").find_one(doc! {}).await.expect("find").expect("an order");
-    let copies = (0..MANY as i64).map(|number| {
-        let mut copy = model.clone();
-        copy.insert("_id", format!("order_{}", Uuid::now_v7().simple()));
-        copy.insert("number", 100_000 + number);
-        copy
-    });
-    mongo.collection::<Document>("orders").insert_many(copies).await.expect("insert");
+    // Twice and a bit what the projector renames at once.
+    app.copy_order(&placed.id, MANY as i64).await;
 
     let mut socket = ada.socket().await;
     let follow =
@@ -224,6 +218,7 @@ async fn a_new_name_reaches_every_order_of_a_customer_with_very_many() {
     assert_eq!(socket.change().await, told);
 
     app.caught_up().await;
+    let mongo = app.mongo().await;
     for order in documents(&mongo, "orders").await {
         assert_eq!(order["customer"]["displayName"], "Ada Lovelace", "{order:#}");
         assert_eq!(order["customer"]["email"], "countess@example.org", "{order:#}");
@@ -233,9 +228,41 @@ async fn a_new_name_reaches_every_order_of_a_customer_with_very_many() {
     assert_eq!(changes.len(), 1 + MANY + 1, "each is told once");
     let numbers: Vec<_> = changes.iter().map(|change| change["_id"]["s"].as_i64().expect("a number")).collect();
     assert_eq!(numbers, (1..=changes.len() as i64).collect::<Vec<_>>(), "without a gap");
-    let found = "{ orders(filter: { search: \"countess lovelace\" }) { totalCount } old: orders(filter: { search: \"byron\" }) { totalCount } }";
+    let found = "{ orders(filter: { search: \"countess lovelace\" }) { totalCount }
+        old: orders(filter: { search: \"byron\" }) { totalCount } }";
     let found = ada.ask(found, json!({})).await;
     assert_eq!(found, json!({ "orders": { "totalCount": MANY + 1 }, "old": { "totalCount": 0 } }));
+    app.close().await;
+}
+
+#[tokio::test]
+async fn two_new_names_in_a_row_reach_every_order_in_their_order() {
+    let mut app = TestApp::start().await;
+    let (ada_id, ada) = app.customer("Ada Byron").await;
+    let tea = app.product("TEA-1", 650, 10).await;
+    let placed = ada.place(&[(&tea, 1)]).await;
+    app.caught_up().await;
+    app.copy_order(&placed.id, 1_100).await;
+    // Nothing is published until both have happened, so the projector meets them together.
+    app.restart(&[Api]).await;
+    let ada = app.as_customer(&ada_id);
+    for name in ["Ada King", "Ada Lovelace"] {
+        ada.accepted("updateUserProfile", json!({ "userId": ada_id, "displayName": name })).await;
+    }
+    app.join(&[Relay, Projector]).await;
+    app.caught_up().await;
+    for order in documents(&app.mongo().await, "orders").await {
+        assert_eq!(order["customer"]["displayName"], "Ada Lovelace", "{order:#}");
+        assert_eq!(order["customer"]["version"], 3, "{order:#}");
+        assert_eq!(list(&order["history"], "kind"), ["ORDER_PLACED", "CUSTOMER_RENAMED", "CUSTOMER_RENAMED"], "{order:#}");
+    }
+    // What is written in one transaction has one time. However many orders she has, no transaction is huge: a chunk of 500, or
+    // what was left over of both names.
+    let mut sizes = BTreeMap::new();
+    for change in documents(&app.mongo().await, "changes").await {
+        *sizes.entry(change["at"].to_string()).or_insert(0) += 1;
+    }
+    assert!(sizes.values().all(|size| *size < 1_000), "{sizes:?}");
     app.close().await;
 }
 

@@ -113,18 +113,16 @@ impl Follow {
     }
 
     async fn visible_order(&mut self) -> Result<OrderView, QueryError> {
-        let looking = async {
-            loop {
-                if let Some(order) = self.reader.order(&self.viewer, self.id).await? {
-                    return Ok(order);
-                }
-                // Also when the ring was overrun: looking again is all that is needed.
-                let _ = self.news.recv().await;
+        let until = tokio::time::Instant::now() + PATIENCE;
+        loop {
+            // However long it takes: that the database does not answer is no proof that there is no order.
+            if let Some(order) = self.reader.order(&self.viewer, self.id).await? {
+                return Ok(order);
             }
-        };
-        match tokio::time::timeout(PATIENCE, looking).await {
-            Ok(found) => found,
-            Err(_) => Err(QueryError::NotFound),
+            // Also when the ring was overrun: looking again is all that is needed.
+            if tokio::time::timeout_at(until, self.news.recv()).await.is_err() {
+                return Err(QueryError::NotFound);
+            }
         }
     }
 

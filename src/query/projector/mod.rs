@@ -145,6 +145,8 @@ fn fold(set: &mut WorkingSet, room: &mut WaitingRoom, events: &[Arrived], held: 
             Verdict::Applied => {
                 tally.applied += 1;
                 let (stream, mut next) = (meta.stream.to_string(), meta.version + 1);
+                // It may have been parked before, unreadable or too early; it has come whole now.
+                room.left.extend(held.remove(&(stream.clone(), meta.version)).map(|waited| waited.id));
                 while let Some(waited) = held.remove(&(stream.clone(), next)) {
                     let applied = waited.arrived().is_some_and(|early| set.apply(&early, now) == Verdict::Applied);
                     if !applied {

@@ -34,11 +34,11 @@ export function token(subject, role, seconds = 3600) {
   return `${signed}.${createHmac('sha256', SECRET).update(signed).digest('base64url')}`;
 }
 
-/** A server of a test's own; it ends with the test that `t` is of. */
+/** A server of a test's own, which leaves relaying and projecting to the other; it ends with the test that `t` is of. */
 export class OwnServer {
-  static async start(t, ...flags) {
+  static async start(t, { flags = ['--role', 'api'], env = {} } = {}) {
     const child = spawn(BINARY, ['serve', '--dev', ...flags], {
-      env: { ...process.env, ORDERFLOW_HTTP_ADDR: '127.0.0.1:0' },
+      env: { ...process.env, ORDERFLOW_HTTP_ADDR: '127.0.0.1:0', ...env },
       stdio: ['ignore', 'pipe', 'ignore'],
     });
     const server = new OwnServer();

@@ -98,7 +98,7 @@ describe('after a restart the client goes on where it was', () => {
   test('one order: nothing is missing, nothing comes twice, though things happened meanwhile', async (t) => {
     const [ada, tea] = [await customer(), await product()];
     const id = await ada.place([[tea, 2]]);
-    let server = await OwnServer.start(t, '--role', 'api');
+    let server = await OwnServer.start(t);
     let cursor;
     let connected = false;
     const codes = new Queue();
@@ -130,7 +130,7 @@ describe('after a restart the client goes on where it was', () => {
       await server.stop();
       assert.equal(await codes.take('the end of the socket'), 1012);
       for (let n = 0; n < 3; n += 1) await note(`meanwhile ${turn} ${n}`);
-      server = await OwnServer.start(t, '--role', 'api');
+      server = await OwnServer.start(t);
       await note(`after ${turn}`);
       for (let n = 0; n < 4; n += 1) assert.deepEqual(await next(), ['CHANGE', 3 + 4 * turn + n]);
     }
@@ -141,7 +141,7 @@ describe('after a restart the client goes on where it was', () => {
 
   test('a list: each event of each order once, in the order of its versions', async (t) => {
     const [ada, tea] = [await customer(), await product()];
-    let server = await OwnServer.start(t, '--role', 'api');
+    let server = await OwnServer.start(t);
     let cursor;
     const graphql = client(t, ada.bearer, {
       url: () => socketUrl(server.url),
@@ -171,7 +171,7 @@ describe('after a restart the client goes on where it was', () => {
       await server.stop();
       ids.push(await ada.place([[tea, 1]]));
       await ada.pay(ids.at(-1));
-      server = await OwnServer.start(t, '--role', 'api');
+      server = await OwnServer.start(t);
       ids.push(await ada.place([[tea, 1]]));
       expected += unpaid.length + 3;
       while (heard.length < expected) await hear();

@@ -74,7 +74,7 @@ describe('a socket and its token', { concurrency: true }, () => {
 
 describe('a server that goes away', { concurrency: true }, () => {
   test('says so to every socket with 1012, whatever runs on it, and ends well', async (t) => {
-    const server = await OwnServer.start(t, '--role', 'api');
+    const server = await OwnServer.start(t);
     const [ada, tea] = [await customer(), await product()];
     const order = await ada.place([[tea, 1]]);
     const follows = await Socket.signedIn(t, ada.bearer, { server: server.url });
@@ -88,7 +88,7 @@ describe('a server that goes away', { concurrency: true }, () => {
   });
 
   test('tells what it has done before it goes: a command that was taken in is answered', async (t) => {
-    const server = await OwnServer.start(t, '--role', 'api');
+    const server = await OwnServer.start(t);
     const [ada, tea] = [await customer(), await product()];
     const elsewhere = staff(server.url);
     const place = 'mutation($input: PlaceOrderInput!) { placeOrder(input: $input) { receipt { aggregateId } errors { code } } }';

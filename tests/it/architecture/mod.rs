@@ -30,7 +30,9 @@ struct Wall {
 const WALLS: &[Wall] = &[
     Wall { of: "value/", but: &[],
         ours: Only(&["value"]),
-        crates: Only(&["std", "serde", "time", "uuid", "thiserror", "rust_decimal", "iso_currency", "isocountry", "email_address"]),
+        crates: Only(&[
+            "std", "serde", "time", "uuid", "thiserror", "rust_decimal", "iso_currency", "isocountry", "email_address",
+        ]),
         why: "values are plain and known to all, so they know nobody: no module of ours, no driver" },
     Wall { of: "domain/", but: &[],
         ours: Only(&["domain", "event", "value"]),

@@ -103,13 +103,13 @@ impl Source {
                 }
                 _ => at += 1,
             }
-            found.extend(here.into_iter().map(|reference| self.from_root(reference, inline.len())));
+            found.extend(here.into_iter().map(|reference| self.spelled_out(reference, inline.len())));
         }
         found
     }
 
     /// Spells `self` and `super` out, seen from `inline` modules deep in this file.
-    fn from_root(&self, Reference { line, path }: Reference, inline: usize) -> Reference {
+    fn spelled_out(&self, Reference { line, path }: Reference, inline: usize) -> Reference {
         let file = self.path.strip_prefix("src/").unwrap_or(&self.path).trim_end_matches(".rs");
         let file = file.strip_suffix("/mod").unwrap_or(file);
         let mut module: Vec<String> =
@@ -161,7 +161,11 @@ pub fn lines_with(code: &str, text: &str) -> Vec<usize> {
     let ends_as_word = text.bytes().next_back().is_some_and(is_word_byte);
     code.match_indices(text)
         .map(|(at, _)| at)
-        .filter(|at| !(starts_as_word && word_at(at.checked_sub(1))) && !(ends_as_word && word_at(Some(at + text.len()))))
+        .filter(|at| {
+            let goes_on_before = starts_as_word && word_at(at.checked_sub(1));
+            let goes_on_behind = ends_as_word && word_at(Some(at + text.len()));
+            !goes_on_before && !goes_on_behind
+        })
         .map(|at| 1 + code[..at].matches('\n').count())
         .collect()
 }

@@ -15,7 +15,8 @@ fn a_note_may_have_lines() {
 
 #[test]
 fn no_other_text_may() {
-    let fields: [fn(&str) -> Result<String, Invalid>; 4] = [
+    type Parse = fn(&str) -> Result<String, Invalid>;
+    let fields: [Parse; 4] = [
         |text| DisplayName::parse(text).map(|text| text.to_string()),
         |text| ProductName::parse(text).map(|text| text.to_string()),
         |text| Sku::parse(text).map(|text| text.to_string()),

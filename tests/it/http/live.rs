@@ -1,7 +1,7 @@
 //! What stays open: server-sent events, and the socket.
 
 use super::{EVENTS, JSON, header, post, send, to};
-use crate::support::{Client, PATIENCE, Socket, TestApp};
+use crate::support::{Client, PATIENCE, Socket, TestApp, until};
 use orderflow::{
     auth::Keys,
     config::Role as Part,
@@ -33,7 +33,7 @@ impl Events {
                 let field =
                     |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(|text| text.trim().to_owned());
                 let (name, data) = (field("event:"), field("data:").unwrap_or_default());
-                self.read = rest.to_owned();
+                self.read = rest.to_string();
                 let Some(name) = name else { continue };
                 return Some((name, serde_json::from_str(&data).unwrap_or_default()));
             }
@@ -110,7 +110,7 @@ async fn a_stream_of_events_that_cannot_begin_is_an_answer_that_a_client_can_rea
 
 #[tokio::test]
 async fn everything_can_be_done_over_a_socket_too() {
-    let app = TestApp::start().await;
+    let app = TestApp::build().with("--payload-wait", "10s").start().await;
     let (ada_id, ada) = app.customer("Ada").await;
     let tea = app.product("TEA-1", 650, 10).await;
     let mut socket = ada.socket().await;
@@ -171,5 +171,24 @@ async fn a_socket_lives_no_longer_than_its_token_and_not_at_all_without_a_good_o
     assert_eq!(brief.closed().await, Some(4403));
     lasting.subscribe("1", "{ __typename }", json!({})).await;
     assert_eq!(lasting.next().await["__typename"], "Query");
+    app.close().await;
+}
+
+#[tokio::test]
+async fn a_stream_of_events_lives_no_longer_than_its_token_either() {
+    let app = TestApp::start().await;
+    let tea = app.product("TEA-1", 650, 10).await;
+    until("the product", || async {
+        let seen = app.staff().ask("query($id: ID!) { product(id: $id) { sku } }", json!({ "id": tea })).await["product"].take();
+        if seen["sku"] == "TEA-1" { Ok(()) } else { Err(seen) }
+    })
+    .await;
+    let staff = Viewer { subject: "staff".to_owned(), role: Role::Staff };
+    let token = Keys::hs256(&app.config.http.jwt_secret).sign(&staff, Time::now_utc(), Duration::from_secs(2));
+    let brief = Client::new(app.addr(), Some(token.expect("a token")));
+    let follow = "subscription($id: ID!) { productChanged(id: $id) { sku } }";
+    let mut events = Events::open(&brief, follow, json!({ "id": tea })).await;
+    let ending = async { while events.next().await.is_some() {} };
+    tokio::time::timeout(PATIENCE, ending).await.expect("the stream goes on although the token has expired");
     app.close().await;
 }

@@ -2,9 +2,10 @@
 //! said; whoever does not need it notices nothing; and when it is back, so is everything.
 
 use super::{send, to};
-use crate::support::{Client, TestApp, until};
+use crate::support::{Client, TestApp, until, uuid_of};
 use futures_util::future::join_all;
 use reqwest::{Method, StatusCode};
+use sea_orm::{ConnectionTrait, TransactionTrait};
 use serde_json::{Value, json};
 
 const READ_SIDE: &str = "The read side is unavailable; try again.";
@@ -153,5 +154,36 @@ async fn without_the_write_side_questions_are_answered_and_commands_are_put_off(
         if found == 2 { Ok(()) } else { Err(found) }
     })
     .await;
+    app.close().await;
+}
+
+#[tokio::test]
+async fn one_connection_on_which_nothing_comes_any_more_does_not_stop_the_shop() {
+    let bounds = [("--command-lanes", "1"), ("--command-patience", "1s")];
+    let build = bounds.iter().fold(TestApp::build().through_proxy(), |build, (flag, value)| build.with(flag, value));
+    let app = build.start().await;
+    let (_, ada) = app.customer("Ada").await;
+    let (tea, cup) = (app.product("TEA-1", 650, 10).await, app.product("CUP-1", 1_250, 10).await);
+    let place = |product: &str| {
+        format!(
+            "mutation {{ placeOrder(input: {{ commandId: \"{product}\", lines: [{{ productId: \"{product}\", quantity: 2 }}] }})
+                {{ receipt {{ aggregateId }} errors {{ code }} }} }}"
+        )
+    };
+    // An order is in the hands of the database, and the answer never comes.
+    let postgres = app.postgres().await;
+    let holder = postgres.begin().await.expect("begin");
+    let shelf = format!("SELECT 1 FROM stock WHERE product_id = '{}' FOR UPDATE", uuid_of(&tea));
+    holder.execute_unprepared(&shelf).await.expect("the shelf");
+    assert_away(&ada.answer(&place(&tea), json!({})).await["errors"][0], WRITE_SIDE);
+    app.wires().postgres.forget();
+    holder.rollback().await.expect("rollback");
+    // Over new connections everything else goes on.
+    until("an order of something else", || async {
+        let answer = ada.answer(&place(&cup), json!({})).await;
+        if answer["data"]["placeOrder"]["receipt"].is_object() { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    postgres.close().await.expect("close");
     app.close().await;
 }

@@ -53,7 +53,7 @@ async fn operators_see_that_it_lives_that_it_moves_and_how_much() {
     ] {
         assert!(metrics.contains(line), "{line} is not in:\n{metrics}");
     }
-    assert!(!metrics.contains("Lovelace") && !metrics.contains("@"), "nobody is named in metrics");
+    assert!(!metrics.contains("Lovelace") && !metrics.contains('@'), "nobody is named in metrics");
     app.close().await;
 }
 

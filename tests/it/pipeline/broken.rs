@@ -1,7 +1,6 @@
 //! Brokers that throw everybody out, lines that break, processes that restart: orders are placed all the while, and all arrive.
 
 use super::*;
-use futures_util::FutureExt;
 use std::{cell::Cell, net::SocketAddr};
 use tokio::sync::watch;
 

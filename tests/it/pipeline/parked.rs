@@ -115,7 +115,7 @@ async fn a_poisonous_event_parks_its_own_order_and_no_other() {
     assert!(cause(&orders[0]).contains("orderflow.order.teleported.v9"), "{}", cause(&orders[0]));
     assert!(cause(&orders[1]).contains("orderflow.order.paid.v1"), "{}", cause(&orders[1]));
     assert!(cause(&orders[2]).contains("line_0190d3f57a0070008000000000000001"), "{}", cause(&orders[2]));
-    // What comes later of a parked order waits in its place, also over a restart.
+    // What comes later of a parked order waits in its place.
     app.staff().deliver(&orders[0].id).await;
     until("the delivery to wait", || async {
         let waiting = app.waiting().await;

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 
 /// The references of the orders that a filter finds, which are as many as are counted.
 async fn found(client: &Client, filter: Value) -> Vec<String> {
-    let query = "query($f: OrderFilter) { orders(filter: $f, sort: { field: NUMBER, direction: ASC }) { totalCount nodes { reference } } }";
+    let query = "query($f: OrderFilter) { orders(filter: $f, sort: { field: NUMBER, direction: ASC }) {
+        totalCount nodes { reference } } }";
     let orders = client.ask(query, json!({ "f": filter })).await["orders"].take();
     let references = list(&orders["nodes"], "reference");
     assert_eq!(orders["totalCount"], references.len(), "{filter}");

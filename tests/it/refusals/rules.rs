@@ -76,9 +76,10 @@ async fn of_twenty_who_want_one_name_at_once_one_gets_it() {
     let nodes = [app.staff(), app.staff().at(other)];
     let sendings = (0..40).map(|n| {
         let (shop, mail) = (nodes[n % 2].clone(), if n % 8 < 4 { "ADA@example.com" } else { "ada@example.com" });
-        let (name, input) = match n % 4 < 2 {
-            true => ("createUser", json!({ "email": mail, "displayName": "Ada" })),
-            false => ("createProduct", json!({ "sku": "TEA-1", "name": "Tea", "price": pounds("6.50") })),
+        let (name, input) = if n % 4 < 2 {
+            ("createUser", json!({ "email": mail, "displayName": "Ada" }))
+        } else {
+            ("createProduct", json!({ "sku": "TEA-1", "name": "Tea", "price": pounds("6.50") }))
         };
         async move { shop.command(name, input).await["errors"][0]["code"].as_str().unwrap_or(name).to_owned() }
     });

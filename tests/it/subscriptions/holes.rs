@@ -1,6 +1,7 @@
 //! When the line to the database breaks, or the log no longer has what a subscriber missed.
 
 use super::*;
+use mongodb::bson::{Document, doc};
 
 /// Ends the change streams of this app's nodes, as a failover does; says how many there were.
 async fn kill_change_streams(app: &TestApp) -> usize {
@@ -14,8 +15,8 @@ async fn kill_change_streams(app: &TestApp) -> usize {
     while found.advance().await.expect("the next") {
         let note: Document = found.deserialize_current().expect("a document");
         let cursor = note.get_document("cursor").and_then(|cursor| cursor.get_i64("cursorId")).expect("a cursor");
-        mongo.run_command(doc! { "killCursors": "$cmd.aggregate", "cursors": [cursor] }).await.expect("killed");
-        killed += 1;
+        let answer = mongo.run_command(doc! { "killCursors": "$cmd.aggregate", "cursors": [cursor] }).await.expect("an answer");
+        killed += answer.get_array("cursorsKilled").expect("a list").len();
     }
     killed
 }
@@ -191,68 +192,5 @@ async fn what_the_log_forgot_while_the_change_stream_was_away_is_told_to_who_lis
     for socket in &mut sockets {
         assert_eq!(socket.change().await["kind"], "RESYNC");
     }
-    app.close().await;
-}
-
-#[tokio::test]
-async fn a_product_is_followed_to_its_newest_state() {
-    let app = TestApp::start().await;
-    let (_, ada) = app.customer("Ada Lovelace").await;
-    let tea = app.product("TEA-1", 650, 10).await;
-    app.caught_up().await;
-    let query = "subscription($id: ID!) { productChanged(id: $id) { version name available unitsSold price { amount } } }";
-    let mut socket = ada.socket().await;
-    socket.subscribe("1", query, json!({ "id": tea })).await;
-    let state = |version: i64, name: &str, available: i64, sold: i64, price: &str| json!({ "version": version, "name": name, "available": available, "unitsSold": sold, "price": { "amount": price } });
-    assert_eq!(socket.change().await, state(1, "Product TEA-1", 10, 0, "6.50"));
-    ada.place(&[(&tea, 3)]).await;
-    assert_eq!(socket.change().await, state(1, "Product TEA-1", 7, 3, "6.50"));
-    let price = json!({ "amount": "7.00", "currencyCode": "GBP" });
-    app.staff().accepted("updateProduct", json!({ "productId": tea, "name": "Green tea", "price": price })).await;
-    assert_eq!(socket.change().await, state(2, "Green tea", 7, 3, "7.00"));
-    let one = [(tea.as_str(), 1)];
-    join_all((0..7).map(|_| ada.place(&one))).await;
-    // States in between may be left out, the last never is.
-    let mut newest = socket.change().await;
-    while newest["available"] != 0 {
-        newest = socket.change().await;
-    }
-    assert_eq!(newest, state(2, "Green tea", 0, 10, "7.00"));
-    app.close().await;
-}
-
-#[tokio::test]
-async fn one_socket_carries_many_subscriptions_apart() {
-    let app = TestApp::start().await;
-    let (_, ada) = app.customer("Ada Lovelace").await;
-    let tea = app.product("TEA-1", 650, 100).await;
-    let one = [(tea.as_str(), 1)];
-    let placed = join_all((0..50).map(|_| ada.place(&one))).await;
-    app.caught_up().await;
-    let mut socket = ada.socket().await;
-    for order in &placed {
-        socket.subscribe(&order.id, ONE, json!({ "id": order.id })).await;
-    }
-    for _ in &placed {
-        let snapshot = socket.message().await;
-        assert_eq!(snapshot["payload"]["data"]["change"]["order"]["id"], snapshot["id"], "{snapshot:#}");
-    }
-    let (gone, stays) = placed.split_at(10);
-    for order in gone {
-        socket.unsubscribe(&order.id).await;
-    }
-    app.listening(stays.len()..=stays.len()).await;
-    join_all(placed.iter().map(|order| ada.pay(&order.id))).await;
-    let mut told = Vec::new();
-    for _ in stays {
-        let change = tokio::time::timeout(PATIENCE, socket.message()).await.expect("a change");
-        assert_eq!(change["payload"]["data"]["change"]["event"]["version"], 2, "{change:#}");
-        told.push(change["id"].as_str().expect("an id").to_owned());
-    }
-    told.sort();
-    assert_eq!(
-        told,
-        stays.iter().map(|order| order.id.clone()).collect::<std::collections::BTreeSet<_>>().into_iter().collect::<Vec<_>>()
-    );
     app.close().await;
 }

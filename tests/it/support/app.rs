@@ -13,6 +13,8 @@ use orderflow::{
 };
 use std::{net::SocketAddr, time::Duration};
 
+const PRODUCTION_SECRET: &str = "a secret that only this test knows";
+
 /// How an app is to be.
 pub struct Build {
     roles: Vec<Part>,
@@ -42,7 +44,7 @@ impl Build {
 
     /// As a deployment has it: with a secret of its own and without `--dev`.
     pub fn production(mut self) -> Self {
-        self.flags[0] = "--jwt-secret=a secret that only this test knows".to_owned();
+        self.flags[0] = format!("--jwt-secret={PRODUCTION_SECRET}");
         self
     }
 

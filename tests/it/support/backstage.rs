@@ -129,6 +129,19 @@ impl TestApp {
         .await;
     }
 
+    /// Copies an order of the read model: cheaper than placing so many, where only the read side matters.
+    pub async fn copy_order(&self, order: &str, copies: i64) {
+        let orders = self.mongo().await.collection::<Document>("orders");
+        let model = orders.find_one(doc! { "_id": order }).await.expect("find").expect("an order");
+        let copies = (0..copies).map(|number| {
+            let mut copy = model.clone();
+            copy.insert("_id", format!("order_{}", Uuid::now_v7().simple()));
+            copy.insert("number", 100_000 + number);
+            copy
+        });
+        orders.insert_many(copies).await.expect("insert");
+    }
+
     /// The events that wait, oldest of a stream first.
     pub async fn waiting(&self) -> Vec<Value> {
         documents(&self.mongo().await, "waiting").await

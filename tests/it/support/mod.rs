@@ -10,11 +10,11 @@ mod shop;
 mod socket;
 mod stack;
 
-pub use app::{Build, TestApp};
+pub use app::TestApp;
 pub use client::Client;
 pub use ledger::uuid_of;
 pub use proxy::Proxy;
-pub use shop::{Line, Placed};
+pub use shop::Placed;
 pub use socket::Socket;
 pub use stack::Parts;
 

@@ -131,6 +131,22 @@ async fn four_migrations_at_once_and_one_more_make_one_schema() {
 }
 
 #[tokio::test]
+async fn the_demo_shop_is_loaded_once_however_often_one_asks() {
+    let parts = servers().await;
+    let at = at(&parts);
+    for (args, said) in [
+        (&["migrate"][..], "PostgreSQL and MongoDB are up to date.\n"),
+        (&["demo"], "The demo shop is loaded: 4 users, 8 products, 28 orders.\n"),
+        (&["demo"], "The demo shop was there already: 4 users, 8 products, 28 orders.\n"),
+        (&["demo", "--if-empty"], "There are users already; the demo shop is left alone.\n"),
+    ] {
+        let ended = Process::run(args, &at).await;
+        assert_eq!((ended.code, ended.out.as_str()), (Some(0), said), "{args:?}: {}", ended.err);
+    }
+    parts.drop().await;
+}
+
+#[tokio::test]
 async fn the_doctor_says_what_is_wrong_with_which_part() {
     let parts = servers().await;
     let empty = Process::run(&["doctor"], &at(&parts)).await;

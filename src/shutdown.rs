@@ -75,8 +75,7 @@ impl Shutdown {
     ///
     /// # Errors
     /// What crashed, if something did.
-    pub async fn run(self, grace: Duration) -> Result<(), String> {
-        let mut signals = Signals::listen().map_err(|e| format!("signals cannot be heard: {e}"))?;
+    pub async fn run(self, mut signals: Signals, grace: Duration) -> Result<(), String> {
         tokio::select! {
             () = self.drain.cancelled() => {}
             name = signals.next() => {
@@ -107,13 +106,16 @@ impl Shutdown {
     }
 }
 
-struct Signals {
+/// The two signals that end a process. Listened to from the beginning, so that none comes too early to be heard.
+pub struct Signals {
     interrupt: tokio::signal::unix::Signal,
     terminate: tokio::signal::unix::Signal,
 }
 
 impl Signals {
-    fn listen() -> std::io::Result<Self> {
+    /// # Errors
+    /// The operating system's.
+    pub fn listen() -> std::io::Result<Self> {
         use tokio::signal::unix::{SignalKind, signal};
         Ok(Self { interrupt: signal(SignalKind::interrupt())?, terminate: signal(SignalKind::terminate())? })
     }
@@ -137,7 +139,7 @@ mod tests {
             let other = shutdown.clone();
             shutdown.supervise("works as long as the process", async move { other.draining().await });
             shutdown.supervise("relay", async move { assert!(!broken, "a bug") });
-            let crash = shutdown.run(Duration::from_secs(5)).await.unwrap_err();
+            let crash = shutdown.run(Signals::listen().unwrap(), Duration::from_secs(5)).await.unwrap_err();
             assert!(crash.starts_with("relay: "), "{crash}");
         }
     }
@@ -151,7 +153,7 @@ mod tests {
             done.send(()).unwrap();
         });
         shutdown.begin();
-        shutdown.run(Duration::from_secs(5)).await.unwrap();
+        shutdown.run(Signals::listen().unwrap(), Duration::from_secs(5)).await.unwrap();
         is_done.await.unwrap();
     }
 
@@ -160,6 +162,6 @@ mod tests {
         let shutdown = Shutdown::new();
         shutdown.supervise("stuck", std::future::pending());
         shutdown.begin();
-        shutdown.run(Duration::from_millis(10)).await.unwrap();
+        shutdown.run(Signals::listen().unwrap(), Duration::from_millis(10)).await.unwrap();
     }
 }

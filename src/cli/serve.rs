@@ -1,15 +1,16 @@
 //! `orderflow serve`.
 
-use super::Failure;
+use super::{Failure, say};
 use crate::{
     app,
     auth::Keys,
     clock::{Clock, Ids},
     config::{Config, GOOD_SECRET, Options, Role},
     http::dev_viewers,
+    shutdown::Signals,
 };
 use clap::Args;
-use std::{io::Write, net::SocketAddr, time::Duration};
+use std::{net::SocketAddr, time::Duration};
 
 #[derive(Debug, Args)]
 pub struct Serve {
@@ -22,6 +23,7 @@ pub struct Serve {
 
 impl Serve {
     pub async fn run(self) -> Result<(), Failure> {
+        let signals = Signals::listen()?;
         let config = Config::new(&self.options)?;
         if config.http.jwt_secret.len() < GOOD_SECRET {
             tracing::warn!("ORDERFLOW_JWT_SECRET is short; use 32 characters or more (openssl rand -hex 32 makes some)");
@@ -32,12 +34,12 @@ impl Serve {
             if roles.contains(&Role::Api) {
                 greet(&config, addr)?;
             } else {
-                println!("Orderflow works; health  http://{addr}/readyz   metrics  http://{addr}/metrics");
+                say(&format!("Orderflow works; health  http://{addr}/readyz   metrics  http://{addr}/metrics\n"))?;
             }
         }
         let app::App { shutdown, .. } = app;
         shutdown
-            .run(config.shutdown_grace)
+            .run(signals, config.shutdown_grace)
             .await
             .map_err(|crash| format!("a part died, so the process went down: {crash}").into())
     }
@@ -45,18 +47,19 @@ impl Serve {
 
 /// Says where everything is. On standard output: scripts read the address from it.
 fn greet(config: &Config, addr: SocketAddr) -> Result<(), Failure> {
-    println!("Orderflow listens on http://{addr}");
-    println!("  GraphQL    http://{addr}/graphql   (POST, GET, WebSocket, SSE)");
+    say(&format!("Orderflow listens on http://{addr}\n"))?;
+    say(&format!("  GraphQL    http://{addr}/graphql   (POST, GET, WebSocket, SSE)\n"))?;
     if config.http.graphiql {
-        println!("  GraphiQL   http://{addr}/graphiql");
+        say(&format!("  GraphiQL   http://{addr}/graphiql\n"))?;
     }
-    println!("  health     http://{addr}/readyz   metrics  http://{addr}/metrics");
+    say(&format!("  health     http://{addr}/readyz   metrics  http://{addr}/metrics\n"))?;
     if config.http.dev {
-        println!("\nDevelopment tokens, also in GraphiQL under \"Sign in as\" (Authorization: Bearer …):");
+        say("\nDevelopment tokens, also in GraphiQL under \"Sign in as\" (Authorization: Bearer …):\n")?;
         let keys = Keys::hs256(&config.http.jwt_secret);
         for (label, viewer) in dev_viewers() {
-            println!("  {label:<14} {}", keys.sign(&viewer, Clock::system().now(), Duration::from_secs(7 * 86_400))?);
+            let token = keys.sign(&viewer, Clock::system().now(), Duration::from_secs(7 * 86_400))?;
+            say(&format!("  {label:<14} {token}\n"))?;
         }
     }
-    Ok(std::io::stdout().flush()?)
+    Ok(())
 }

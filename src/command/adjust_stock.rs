@@ -20,6 +20,7 @@ pub struct AdjustStock {
     pub product_id: ProductId,
     /// Units to add, or with a minus to take away.
     pub delta: i64,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Note>,
 }
 

@@ -15,7 +15,9 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Serialize)]
 pub struct CancelOrder {
     pub order_id: OrderId,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Note>,
 }
 

@@ -21,6 +21,7 @@ pub struct CreateProduct {
     pub product_id: ProductId,
     pub sku: Sku,
     pub name: ProductName,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Note>,
     pub price: Money,
     /// Units on the shelf, zero or more.

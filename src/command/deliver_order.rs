@@ -12,6 +12,7 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Serialize)]
 pub struct DeliverOrder {
     pub order_id: OrderId,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i64>,
 }
 

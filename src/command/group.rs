@@ -14,10 +14,13 @@ use crate::{
     value::CommandId,
 };
 use sea_orm::{DbErr, TransactionTrait};
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 /// How often a group is decided anew after a lost race, and then each of its commands alone.
 const ATTEMPTS: u32 = 3;
+
+/// How long a transaction may take. The server bounds statements and waits for locks, but cannot bound silence on the wire.
+const PATIENCE: Duration = Duration::from_secs(8);
 
 /// Everything that carrying out commands takes.
 #[derive(Debug, Clone)]
@@ -47,9 +50,14 @@ impl Group {
 
     async fn attempt(&self, commands: &[Command]) -> Result<Vec<Outcome>, Class> {
         for attempt in 1.. {
-            match self.transact(commands).await {
-                Ok(outcomes) => return Ok(outcomes),
-                Err(error) => {
+            match tokio::time::timeout(PATIENCE, self.transact(commands)).await {
+                Ok(Ok(outcomes)) => return Ok(outcomes),
+                Err(_) => {
+                    // A connection on which nothing comes any more; the next group gets another.
+                    tracing::warn!(commands = commands.len(), "PostgreSQL did not finish a group of commands in time");
+                    return Err(Class::Unavailable);
+                }
+                Ok(Err(error)) => {
                     let class = store::classify(&error);
                     if class == Class::Race && attempt < ATTEMPTS {
                         metrics::counter!("orderflow_command_races_total").increment(1);

@@ -12,7 +12,8 @@ enum Stored {
     Refusals(Vec<Refusal>),
 }
 
-/// A digest of the input as the client gave it. Not the input itself: it may be personal, and comparing is all it is for.
+/// A digest of the input as the client gave it. What is absent is left out of it, so that an optional field of a later release
+/// does not make a stranger of the same command. Not the input itself: it may be personal, and comparing is all it is for.
 pub(super) fn fingerprint(command: &Command) -> Result<Vec<u8>, serde_json::Error> {
     Ok(Sha256::digest(serde_json::to_vec(&command.use_case)?).to_vec())
 }

@@ -15,8 +15,10 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Serialize)]
 pub struct PayOrder {
     pub order_id: OrderId,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i64>,
     /// What the payer was shown; must be the total when given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub amount: Option<Money>,
     /// The payment provider's number.
     pub reference: Reference,

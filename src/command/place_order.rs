@@ -21,6 +21,7 @@ pub struct LineWish {
     pub product_id: ProductId,
     pub quantity: Quantity,
     /// A price agreed by staff.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub unit_price: Option<Money>,
 }
 
@@ -50,12 +51,15 @@ pub struct PlaceOrder {
     pub order_id: OrderId,
     pub customer_id: UserId,
     pub lines: Vec<LineWish>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub shipping_address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<Note>,
     /// The caller's own number for the order.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reference: Option<Reference>,
     /// For orders that were taken elsewhere, earlier.
-    #[serde(with = "time::serde::rfc3339::option")]
+    #[serde(with = "time::serde::rfc3339::option", skip_serializing_if = "Option::is_none")]
     pub placed_at: Option<Time>,
 }
 

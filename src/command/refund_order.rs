@@ -16,9 +16,12 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Serialize)]
 pub struct RefundOrder {
     pub order_id: OrderId,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i64>,
     /// Without lines, all that has not been refunded.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<Vec<LineQuantity>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub reason: Option<Note>,
 }
 

@@ -20,6 +20,9 @@ use sea_orm::TransactionTrait;
 use std::{collections::HashSet, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
+/// How long a batch may take; the broker's confirms alone may take half of it.
+const PATIENCE: Duration = Duration::from_secs(20);
+
 /// Bounds of the relay.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -85,7 +88,8 @@ impl Relay {
         loop {
             // Registered before looking, so that a commit between looking and waiting still wakes.
             let woken = self.wake.notified();
-            let done = self.pump(&publisher).await?;
+            // Silence on the wire is no state to stay in: everything begins anew, with other connections.
+            let done = tokio::time::timeout(PATIENCE, self.pump(&publisher)).await.map_err(|_| "nothing came for too long")??;
             backoff.reset();
             self.beat.beat(self.clock.now());
             if done == Pumped::Full && !shutdown.is_draining() {

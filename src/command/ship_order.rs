@@ -18,10 +18,14 @@ pub struct ShipOrder {
     pub order_id: OrderId,
     #[serde(skip)]
     pub shipment_id: ShipmentId,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i64>,
     /// Without lines, all that has not been shipped.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<Vec<LineQuantity>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub carrier: Option<Reference>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub tracking_number: Option<Reference>,
 }
 

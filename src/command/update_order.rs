@@ -15,10 +15,14 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Serialize)]
 pub struct UpdateOrder {
     pub order_id: OrderId,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i64>,
     /// All lines anew, when given.
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub lines: Option<Vec<LineWish>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub shipping_address: Option<Address>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub note: Option<Note>,
 }
 

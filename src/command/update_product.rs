@@ -15,10 +15,15 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Serialize)]
 pub struct UpdateProduct {
     pub product_id: ProductId,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub name: Option<ProductName>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub description: Option<Note>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub price: Option<Money>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub active: Option<bool>,
 }
 

@@ -15,8 +15,11 @@ use uuid::Uuid;
 #[derive(Debug, Clone, Serialize)]
 pub struct UpdateUserProfile {
     pub user_id: UserId,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub expected_version: Option<i64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub email: Option<Email>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     pub display_name: Option<DisplayName>,
 }
 

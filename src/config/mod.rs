@@ -140,7 +140,8 @@ fn work(options: &WorkOptions, problems: &mut Problems) -> Work {
         },
         relay_shards: problems.number("ORDERFLOW_RELAY_SHARDS", &options.relay_shards, 1, 64),
         relay_batch: problems.number("ORDERFLOW_RELAY_BATCH", &options.relay_batch, 1, 10_000),
-        relay_sweep: problems.duration("ORDERFLOW_RELAY_SWEEP", &options.relay_sweep, 0, 60),
+        // Never without a pause: an empty outbox would be looked at all the time.
+        relay_sweep: problems.duration("ORDERFLOW_RELAY_SWEEP", &options.relay_sweep, 0, 60).max(Duration::from_millis(10)),
         projector_batch: problems.number("ORDERFLOW_PROJECTOR_BATCH", &options.projector_batch, 1, 5_000),
         keep_outcomes: problems.duration("ORDERFLOW_KEEP_OUTCOMES", &options.keep_outcomes, 3_600, 3_660 * 86_400),
         keep_changes: problems.duration("ORDERFLOW_KEEP_CHANGES", &options.keep_changes, 60, 366 * 86_400),
@@ -150,6 +151,9 @@ fn work(options: &WorkOptions, problems: &mut Problems) -> Work {
 
 fn http(options: &HttpOptions, problems: &mut Problems) -> Http {
     let secret = match (&options.jwt_secret, options.dev) {
+        (Some(secret), false) if secret == DEV_SECRET => {
+            problems.note("ORDERFLOW_JWT_SECRET: is the secret of --dev, which anybody knows; openssl rand -hex 32 makes another")
+        }
         (Some(secret), _) if !secret.is_empty() => secret.clone(),
         (_, true) => DEV_SECRET.to_owned(),
         (_, false) => problems.note(

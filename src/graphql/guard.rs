@@ -97,7 +97,7 @@ fn missing(document: &ExecutableDocument, variables: &Variables) -> Vec<(Option<
 /// # Errors
 /// The first limit that it breaks, with what it has and what it may have.
 pub fn check(document: &ExecutableDocument, variables: &Variables, limits: &Limits) -> Result<u64, ServerError> {
-    let mut measure = Measure { document, variables, fragments: HashMap::new(), aliases: 0, directives: 0 };
+    let mut measure = Measure { document, variables, fragments: HashMap::new(), aliases: 0, directives: 0, introspects: false };
     let mut total = Size::default();
     for (_, operation) in document.operations.iter() {
         measure.count_directives(&operation.node.directives);
@@ -107,6 +107,9 @@ pub fn check(document: &ExecutableDocument, variables: &Variables, limits: &Limi
     for name in document.fragments.keys() {
         let size = measure.fragment(name);
         total.depth = total.depth.max(size.depth);
+    }
+    if measure.introspects && !limits.introspection {
+        return Err(ErrorCode::ValidationFailed.server_error("This server does not tell its schema."));
     }
     let found = [
         ("DEPTH", "levels", total.depth, limits.depth as u64),
@@ -145,6 +148,7 @@ struct Measure<'a> {
     fragments: HashMap<&'a Name, Option<Size>>,
     aliases: u64,
     directives: u64,
+    introspects: bool,
 }
 
 impl<'a> Measure<'a> {
@@ -168,6 +172,7 @@ impl<'a> Measure<'a> {
     }
 
     fn field(&mut self, field: &'a Field) -> Size {
+        self.introspects |= matches!(field.name.node.as_str(), "__schema" | "__type");
         self.aliases += u64::from(field.alias.is_some());
         self.count_directives(&field.directives);
         let below = self.set(&field.selection_set.node);

@@ -77,8 +77,9 @@ impl SubscriptionRoot {
         #[graphql(desc = "Which orders; all that the viewer may see unless told.")] filter: Option<OrderFilterInput>,
         #[graphql(desc = "The last cursor that was received, to go on from there.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderChange>> + use<>> {
+        let viewer = viewer(ctx)?;
         let filter = filter.unwrap_or_default().parse()?;
-        let updates = reader(ctx)?.orders_changed(viewer(ctx)?, filter, after.as_deref()).await.map_err(query_error)?;
+        let updates = reader(ctx)?.orders_changed(viewer, filter, after.as_deref()).await.map_err(query_error)?;
         Ok(updates.map(|update| update.map(OrderChange::from).map_err(query_error)))
     }
 

@@ -37,8 +37,8 @@ macro_rules! typed_id {
                     .and_then(|hex| Uuid::try_parse(hex).ok())
                     .map(Self)
                     .ok_or_else(|| {
-                        let message = concat!("this is not the id of a ", $prefix, ": it must look like ", $prefix, "_0190d3f5…");
-                        Invalid::new(message)
+                        let like = concat!($prefix, "_0190d3f5…");
+                        Invalid::new(format!("this is no id of the kind {}: it must look like {like}", $prefix))
                     })
             }
         }

@@ -239,7 +239,7 @@ async fn who_will_not_wait_at_all_still_sees_what_is_there() {
 
 #[tokio::test]
 async fn a_crowd_that_waits_for_one_order_is_let_go_at_once() {
-    const CROWD: usize = 150;
+    const CROWD: usize = 50;
     let mut app = TestApp::build().roles(&[Api, Relay]).start().await;
     let (_, ada) = app.customer("Ada Lovelace").await;
     let tea = app.product("TEA-1", 650, 10).await;

@@ -25,7 +25,7 @@ use std::time::Duration;
 pub struct Database(pub(super) DatabaseConnection);
 
 /// Opens a pool of at most `connections`. Nothing waits longer than these bounds: a pool that cannot give a connection within
-/// three seconds, or a statement that runs for ten, is a fault.
+/// three seconds, or a statement that runs for six, is a fault.
 ///
 /// # Errors
 /// The driver's, when the server cannot be reached or refuses us.
@@ -40,10 +40,10 @@ pub async fn connect(url: &str, connections: u32) -> Result<Database, DbErr> {
         .sqlx_logging(false)
         .map_sqlx_postgres_opts(|options| {
             options.application_name("orderflow").options([
-                ("statement_timeout", "10s"),
+                ("statement_timeout", "6s"),
                 ("lock_timeout", "5s"),
                 // A process of ours that hangs in a transaction must not hold rows for ever.
-                ("idle_in_transaction_session_timeout", "30s"),
+                ("idle_in_transaction_session_timeout", "15s"),
             ])
         });
     Ok(Database(sea_orm::Database::connect(options).await?))

@@ -38,7 +38,8 @@ macro_rules! typed_id {
                     .map(Self)
                     .ok_or_else(|| {
                         let like = concat!($prefix, "_0190d3f5…");
-                        Invalid::new(format!("this is no id of the kind {}: it must look like {like}", $prefix))
+                        let article = if matches!($prefix, "order" | "event") { "an" } else { "a" };
+                        Invalid::new(format!("this is not the id of {article} {}: it must look like {like}", $prefix))
                     })
             }
         }

@@ -13,7 +13,7 @@ use crate::{
     shutdown::Shutdown,
     telemetry,
 };
-use axum::Router;
+use axum::{Router, serve::ListenerExt};
 use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
 use tokio::{net::TcpListener, sync::Notify};
 
@@ -188,6 +188,10 @@ async fn listen(addr: SocketAddr, routes: Router, shutdown: &Shutdown) -> Result
     let listener = TcpListener::bind(addr).await.map_err(refused)?;
     let addr = listener.local_addr().map_err(refused)?;
     let draining = shutdown.clone();
+    // Small messages that follow each other must not wait for the acknowledgement of the first (Nagle's algorithm).
+    let listener = listener.tap_io(|stream| {
+        let _ = stream.set_nodelay(true);
+    });
     let server = axum::serve(listener, routes).with_graceful_shutdown(async move { draining.draining().await });
     shutdown.supervise("http", async move {
         if let Err(error) = server.into_future().await {

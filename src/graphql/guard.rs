@@ -6,8 +6,8 @@
 
 use super::{context::Limits, error::ErrorCode};
 use async_graphql::{
-    Name, Response, ServerError, ServerResult, ValidationResult, Value, Variables,
-    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextParseQuery, NextValidation},
+    Name, Request, Response, ServerError, ServerResult, ValidationResult, Value, Variables,
+    extensions::{Extension, ExtensionContext, ExtensionFactory, NextExecute, NextPrepareRequest, NextValidation},
     parser::types::{ExecutableDocument, Field, Selection, SelectionSet},
 };
 use async_graphql::{Positioned, parser::types::Directive};
@@ -37,18 +37,22 @@ struct Measuring {
 
 #[async_trait::async_trait]
 impl Extension for Measuring {
-    async fn parse_query(
+    /// Before the library sees the document: its own check of recursion walks into every spread.
+    async fn prepare_request(
         &self,
         ctx: &ExtensionContext<'_>,
-        query: &str,
-        variables: &Variables,
-        next: NextParseQuery<'_>,
-    ) -> ServerResult<ExecutableDocument> {
-        let document = next.run(ctx, query, variables).await.map_err(|error| ErrorCode::ParseFailed.put_on(error))?;
-        let cost = check(&document, variables, &self.limits)?;
+        request: Request,
+        next: NextPrepareRequest<'_>,
+    ) -> ServerResult<Request> {
+        let mut request = next.run(ctx, request).await?;
+        // Taken for the time of the measuring only; the document is read beside it.
+        let variables = std::mem::take(&mut request.variables);
+        let document = request.parsed_query().map_err(|error| ErrorCode::ParseFailed.put_on(error))?;
+        let cost = check(document, &variables, &self.limits)?;
         self.cost.store(cost, Ordering::Relaxed);
-        let _ = self.missing.set(missing(&document, variables));
-        Ok(document)
+        let _ = self.missing.set(missing(document, &variables));
+        request.variables = variables;
+        Ok(request)
     }
 
     async fn validation(

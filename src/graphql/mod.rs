@@ -31,7 +31,7 @@ pub fn schema(writer: Writer, reader: Reader, limits: &Limits) -> OrderflowSchem
         .data(writer)
         .data(reader)
         .data(limits.payload_wait)
-        // The parser's own: it descends by recursion, so nesting is bounded before there is a document to measure.
+        // The library's own check, for what the guard lets pass.
         .limit_recursive_depth(64)
         .extension(guard::Guard(limits.clone()))
         .extension(shape::InShape);

@@ -36,6 +36,10 @@ async fn profiled(mongo: &Database, watched: impl Future<Output = ()>) -> Vec<An
     for note in found {
         let note = serde_json::to_value(&note).expect("JSON");
         let collection = note["ns"].as_str().and_then(|ns| ns.split_once('.')).expect("a name space").1.to_owned();
+        // MongoDB itself comes by now and then to drop old changes.
+        if note["appName"] != "orderflow" {
+            continue;
+        }
         // Commands that are only a wrapper of what is written down beside them have no plan.
         let (true, Some(plan)) = (WATCHED.contains(&collection.as_str()), note["planSummary"].as_str()) else { continue };
         answered.push(Answered {

@@ -243,13 +243,20 @@ async fn two_new_names_in_a_row_reach_every_order_in_their_order() {
     let placed = ada.place(&[(&tea, 1)]).await;
     app.caught_up().await;
     app.copy_order(&placed.id, 1_100).await;
-    // Nothing is published until both have happened, so the projector meets them together.
+    // The second comes first and waits for the first, so the projector meets both together.
     app.restart(&[Api]).await;
     let ada = app.as_customer(&ada_id);
     for name in ["Ada King", "Ada Lovelace"] {
         ada.accepted("updateUserProfile", json!({ "userId": ada_id, "displayName": name })).await;
     }
+    let late = app.hold(&format!("e.version = 2 AND e.stream_id = '{}'", uuid_of(&ada_id))).await;
     app.join(&[Relay, Projector]).await;
+    until("the second to wait", || async {
+        let waiting = app.waiting().await;
+        if waiting.len() == 1 { Ok(()) } else { Err(waiting) }
+    })
+    .await;
+    app.release(late).await;
     app.caught_up().await;
     for order in documents(&app.mongo().await, "orders").await {
         assert_eq!(order["customer"]["displayName"], "Ada Lovelace", "{order:#}");

@@ -2,7 +2,12 @@
 //! most are renamed ahead of the event, in small ones; each is guarded by the version of the name that an order has.
 
 use super::working_set::{Arrived, WorkingSet};
-use super::{load::Touched, write, write::WaitingRoom};
+use super::{
+    load::Touched,
+    waiting::{self, Waiting},
+    write,
+    write::WaitingRoom,
+};
 use crate::{
     clock::Clock,
     event::{Event, Stream, UserEvent},
@@ -14,26 +19,35 @@ use crate::{
 };
 use futures_util::TryStreamExt;
 use mongodb::bson::doc;
+use std::collections::HashMap;
 
 /// Orders renamed in one transaction.
 const CHUNK: usize = 500;
 
-/// Renames the orders of every user whose new profile is the next event of theirs. What is left over, at most a chunk, goes with
-/// the event itself.
+/// Renames the orders of every user whose new profile comes next, and of those after it that are here too or have waited for it.
+/// What is left over, less than a chunk, goes with the events themselves.
 pub async fn ahead(store: &Store, events: &[Arrived], clock: &Clock) -> Result<(), StoreError> {
+    let mut users: HashMap<UserId, UserView> = HashMap::new();
     for arrived in events {
-        let (Event::User(event @ UserEvent::ProfileUpdated { .. }), Stream::User(id)) =
-            (&arrived.envelope.event, arrived.envelope.meta.stream)
-        else {
-            continue;
-        };
-        let users = store.collection::<UserView>(names::USERS);
-        let Some(user) = users.find_one(doc! { "_id": id.to_string() }).await? else { continue };
-        if user.version + 1 != arrived.envelope.meta.version {
+        let Stream::User(id) = arrived.envelope.meta.stream else { continue };
+        if !matches!(arrived.envelope.event, Event::User(UserEvent::ProfileUpdated { .. })) {
             continue;
         }
-        let user = super::fold_catalogue::user(user, &arrived.envelope.meta, event);
-        while chunk(store, arrived, id, &user, clock).await? {}
+        let known = match users.remove(&id) {
+            Some(user) => Some(user),
+            None => store.collection::<UserView>(names::USERS).find_one(doc! { "_id": id.to_string() }).await?,
+        };
+        let Some(mut user) = known else { continue };
+        let mut next = Some(arrived.clone());
+        while let Some(event) = next.take().filter(|event| event.envelope.meta.version == user.version + 1) {
+            let Event::User(change) = &event.envelope.event else { break };
+            user = super::fold_catalogue::user(user, &event.envelope.meta, change);
+            while chunk(store, &event, id, &user, clock).await? {}
+            let waited = waiting::key(Stream::User(id), user.version + 1);
+            let found = store.collection::<Waiting>(names::WAITING).find_one(doc! { "_id": waited }).await?;
+            next = found.and_then(|waited| waited.arrived());
+        }
+        users.insert(id, user);
     }
     Ok(())
 }
@@ -43,7 +57,8 @@ async fn chunk(store: &Store, arrived: &Arrived, id: UserId, user: &UserView, cl
     transact(store, |session| {
         let (store, arrived, user, now) = (store.clone(), arrived.clone(), user.clone(), clock.now());
         Box::pin(async move {
-            let filter = doc! { "customer.id": id.to_string(), "customer.version": { "$lt": user.version } };
+            // Exactly the name before: what is left over of an earlier renaming must not skip it.
+            let filter = doc! { "customer.id": id.to_string(), "customer.version": user.version - 1 };
             let documents = store.collection::<OrderView>(names::ORDERS);
             let find = documents.find(filter).projection(doc! { "history": 0 }).limit(CHUNK as i64);
             let mut cursor = find.session(&mut *session).await?;

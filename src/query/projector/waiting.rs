@@ -81,6 +81,7 @@ impl Waiting {
     }
 }
 
-fn key(stream: Stream, version: i64) -> String {
+/// The id of a waiting event.
+pub fn key(stream: Stream, version: i64) -> String {
     format!("{stream}:{version}")
 }

@@ -70,7 +70,7 @@ export class Target {
 
   /** One that is only busy comes round; one that is lost is killed, and another takes its place. */
   async #replace() {
-    const back = await this.#ask(3_000).catch(() => undefined);
+    const back = await this.#ask(1_000).catch(() => undefined);
     if (back?.status === 200) return;
     this.stop();
     await this.start();

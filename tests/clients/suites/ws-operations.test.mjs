@@ -43,6 +43,7 @@ describe('operations', () => {
     'names a variable of nobody': 'query($id: Nothing!) { node(id: $id) { id } }',
     'lacks a variable': 'query($id: ID!) { node(id: $id) { id } }',
     'is a subscription that is not valid': 'subscription { nothing }',
+    'is a subscription that lacks a variable': 'subscription($id: ID!) { productChanged(id: $id) { id } }',
   })) {
     test(`one that ${what} gets an error and nothing else, and its id is free`, async (t) => {
       const socket = await Socket.signedIn(t, bearer);

@@ -38,6 +38,8 @@ pub enum StartError {
     Store(String),
     #[error("cannot listen on {addr}: {source}")]
     Listen { addr: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Schema(#[from] graphql::BadSchema),
     #[error("metrics cannot be collected: {0}")]
     Metrics(String),
 }
@@ -106,8 +108,8 @@ pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) ->
             shutdown.supervise("feed", feed.run(clock.clone(), beat.clone(), shutdown.clone()));
             let bus = Bus::start(&database, config.work.command, clock, ids, &committed, &shutdown);
             let writer = Writer { bus, clock: clock.clone(), ids: ids.clone() };
-            let schema = graphql::schema(writer, reader.clone(), &config.http.limits);
-            Some(serve_api(config, schema, health, clock).await?)
+            let executor = graphql::executor(writer, reader.clone(), &config.http.limits)?;
+            Some(serve_api(config, executor, health, clock).await?)
         }
     };
     Ok(App { addr, shutdown, reader, store, database })
@@ -153,12 +155,12 @@ impl Beats {
 
 async fn serve_api(
     config: &Config,
-    schema: graphql::OrderflowSchema,
+    executor: graphql::Executor,
     health: Health,
     clock: &Clock,
 ) -> Result<SocketAddr, StartError> {
     let api = Api {
-        schema,
+        executor,
         documents: config.http.documents.clone(),
         sdl: graphql::sdl().into(),
         keys: Keys::hs256(&config.http.jwt_secret),

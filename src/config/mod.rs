@@ -179,6 +179,9 @@ fn http(options: &HttpOptions, problems: &mut Problems) -> Http {
         body_limit: problems.number("ORDERFLOW_BODY_LIMIT", &options.body_limit, 1_024, 64 * 1024 * 1024),
         operation_timeout: problems.duration("ORDERFLOW_OPERATION_TIMEOUT", &options.operation_timeout, 1, 600),
         limits: Limits {
+            tokens: problems.number("ORDERFLOW_MAX_TOKENS", &options.max_tokens, 100, 1_000_000),
+            selections: problems.number("ORDERFLOW_MAX_SELECTIONS", &options.max_selections, 100, 10_000_000),
+            variables: problems.number("ORDERFLOW_MAX_VARIABLES", &options.max_variables, 1_024, 64 * 1024 * 1024),
             depth: problems.number("ORDERFLOW_MAX_DEPTH", &options.max_depth, 5, 200),
             cost: problems.number("ORDERFLOW_MAX_COST", &options.max_cost, 10, 100_000_000),
             aliases: problems.number("ORDERFLOW_MAX_ALIASES", &options.max_aliases, 0, 10_000),

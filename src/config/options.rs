@@ -107,6 +107,15 @@ pub struct HttpOptions {
     /// How long an operation may take
     #[arg(long, env = "ORDERFLOW_OPERATION_TIMEOUT", default_value = "20s")]
     pub operation_timeout: String,
+    /// Tokens of a document at most; blanks between them count as well
+    #[arg(long, env = "ORDERFLOW_MAX_TOKENS", default_value = "20000")]
+    pub max_tokens: String,
+    /// Selections of an operation at most, counted wherever its fragments are spread
+    #[arg(long, env = "ORDERFLOW_MAX_SELECTIONS", default_value = "20000")]
+    pub max_selections: String,
+    /// Bytes of an operation's variables at most
+    #[arg(long, env = "ORDERFLOW_MAX_VARIABLES", default_value = "262144")]
+    pub max_variables: String,
     /// Levels of an operation at most
     #[arg(long, env = "ORDERFLOW_MAX_DEPTH", default_value = "20")]
     pub max_depth: String,

@@ -62,7 +62,8 @@ impl Bus {
     /// Carries out a command.
     ///
     /// # Errors
-    /// [`Fault`], after which the outcome is unknown unless it says more; sending the same command again under the same id is safe and tells.
+    /// [`Fault`], after which the outcome is unknown unless it says more; sending the same command again under the same id is
+    /// safe and tells.
     pub async fn send(&self, command: Command) -> Result<Outcome, Fault> {
         let name = command.use_case.name();
         let lane = command.use_case.as_decide().lane().as_u128() % self.lanes.len() as u128;

@@ -8,8 +8,8 @@
 //! Events go in the order of their positions, the oldest first. After an outage a fresh event waits for all that waits before it,
 //! and for no more: the backlog is bounded, what is committed meanwhile comes behind, and the projector takes from all partitions
 //! in turn, so that one long queue does not hold up the others. While the broker refuses (a queue is full: the read side is away)
-//! the oldest are tried again after a pause, and what comes behind more than a batch of refused ones waits with them. The hash fills
-//! the queues alike, so a refusal means that nearly all are full.
+//! the oldest are tried again after a pause, and what comes behind more than a batch of refused ones waits with them. The hash
+//! fills the queues alike, so a refusal means that nearly all are full.
 
 use super::{
     Database,

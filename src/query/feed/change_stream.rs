@@ -57,8 +57,8 @@ impl Feed {
     }
 
     async fn watch_until_lost(&self, clock: &Clock, beat: &Beat, backoff: &mut Backoff) -> Result<(), StoreError> {
-        // An empty answer with each beat shows that the stream lives. It is never resumed by a token of ours: where it left off may
-        // be gone from the oplog, and the log knows better what is missing.
+        // An empty answer with each beat shows that the stream lives. It is never resumed by a token of ours: where it left off
+        // may be gone from the oplog, and the log knows better what is missing.
         let watch = self.store.database.watch().pipeline(pipeline()).max_await_time(PULSE);
         let mut stream = answer(watch).await?.with_type::<Noticed>();
         // From here on nothing escapes the stream; what came before is in the log.

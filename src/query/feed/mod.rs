@@ -132,8 +132,8 @@ impl Feed {
         (hub.listen(topic), hub.seen.clone())
     }
 
-    /// How far a partition has been seen. One of which nothing has been heard yet is taken note of; nothing if it has no numbering,
-    /// because nothing has happened in it since the read model was wiped.
+    /// How far a partition has been seen. One of which nothing has been heard yet is taken note of; nothing if it has no
+    /// numbering, because nothing has happened in it since the read model was wiped.
     async fn seen(&self, partition: i32) -> Result<Option<Place>, StoreError> {
         let known = self.hub().seen.get(&partition).copied();
         if known.is_some() {
@@ -182,8 +182,8 @@ impl Hub {
         self.tell_gap(|_| true);
     }
 
-    /// Takes over what the counters say after the stream was away. Where numbers have begun anew, or gone back as after a restored
-    /// backup, what was seen means nothing any more, and everybody is told.
+    /// Takes over what the counters say after the stream was away. Where numbers have begun anew, or gone back as after a
+    /// restored backup, what was seen means nothing any more, and everybody is told.
     fn adopt(&mut self, newest: &Positions) {
         let known = self.seen.len();
         self.seen.retain(|partition, seen| {
@@ -213,5 +213,40 @@ impl Hub {
     /// Forgets topics to which nobody listens.
     fn sweep(&mut self) {
         self.topics.retain(|_, sender| sender.receiver_count() > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(epoch: i64, number: i64) -> Place {
+        Place { epoch, number }
+    }
+
+    #[test]
+    fn whoever_may_have_missed_something_while_the_stream_was_away_is_told_and_nobody_else() {
+        let (orders, product) = (Topic::AllOrders, Topic::AnyProduct);
+        let told = |news: &mut broadcast::Receiver<News>| matches!(news.try_recv(), Ok(News::Gap));
+        for (newest, renumbered) in [
+            // Nothing happened, or something that the log will tell.
+            (Positions::from([(0, place(7, 3)), (1, place(7, 5))]), false),
+            (Positions::from([(0, place(7, 9)), (1, place(7, 5)), (2, place(9, 4))]), false),
+            // Wiped, begun anew, gone back.
+            (Positions::new(), true),
+            (Positions::from([(0, place(8, 3)), (1, place(7, 5))]), true),
+            (Positions::from([(0, place(7, 3)), (1, place(7, 4))]), true),
+        ] {
+            let mut hub = Hub { seen: Positions::from([(0, place(7, 3)), (1, place(7, 5))]), ..Hub::default() };
+            let (mut list, mut shelf) = (hub.listen(orders), hub.listen(product));
+            hub.adopt(&newest);
+            assert_eq!((told(&mut list), told(&mut shelf)), (renumbered, renumbered), "{newest:?}");
+            for (partition, end) in &newest {
+                let seen = hub.seen[partition];
+                assert!(seen.epoch == end.epoch && seen.number <= end.number, "{newest:?}: {seen:?}");
+            }
+            hub.look_again();
+            assert_eq!((told(&mut list), told(&mut shelf)), (false, true), "{newest:?}");
+        }
     }
 }

@@ -130,7 +130,8 @@ impl Follow {
         }
         for (&partition, &upto) in &here {
             let at = *self.at.entry(partition).or_insert(Place { number: 0, ..upto });
-            if at.number >= upto.number {
+            // Of another numbering: this node has not heard of it yet, and will say so when it has.
+            if at.epoch != upto.epoch || at.number >= upto.number {
                 continue;
             }
             let after = ChangeId { partition, number: at.number };
@@ -160,8 +161,8 @@ impl Follow {
         Ok(())
     }
 
-    /// Whether a place that we have come to is none of this log: its numbering is another, or it is beyond the end. Such places are
-    /// forgotten. A node may have heard less than the one that wrote the cursor, so the counters themselves decide.
+    /// Whether a place that we have come to is none of this log: its numbering is another, or it is beyond the end. Such places
+    /// are forgotten. A node may have heard less than the one that wrote the cursor, so the counters themselves decide.
     async fn at_is_foreign(&mut self, here: &Positions) -> Result<bool, QueryError> {
         let within = |log: &Positions, partition: i32, at: Place| {
             log.get(&partition).is_some_and(|end| end.epoch == at.epoch && at.number <= end.number)

@@ -1,7 +1,15 @@
 //! `orderflow doctor`: looks at the three servers and says what is wrong, one line each.
 
 use super::{Failure, say};
-use crate::{bus, command, config::Config, config::PartsOptions, query::Store};
+use crate::{
+    bus, command,
+    config::{Config, Parts, PartsOptions},
+    query::Store,
+};
+use std::time::Duration;
+
+/// No transaction of ours is open for so long in a healthy system.
+const LONG: Duration = Duration::from_secs(5);
 
 pub async fn run(options: &PartsOptions) -> Result<(), Failure> {
     let parts = Config::parts(options)?;
@@ -10,15 +18,21 @@ pub async fn run(options: &PartsOptions) -> Result<(), Failure> {
         ("RabbitMQ", rabbitmq(&parts.bus).await),
         ("MongoDB", mongodb(&parts.mongodb_uri).await),
     ];
-    let mut wrong = 0;
+    let (mut wrong, mut well) = (0, Vec::new());
     for (name, finding) in findings {
         match finding {
-            Ok(good) => say(&format!("ok     {name}: {good}\n"))?,
+            Ok(good) => {
+                well.push(name);
+                say(&format!("ok     {name}: {good}\n"))?;
+            }
             Err(bad) => {
                 wrong += 1;
                 say(&format!("WRONG  {name}: {bad}\n"))?;
             }
         }
+    }
+    for note in notes(&parts, &well).await {
+        say(&format!("note   {note}\n"))?;
     }
     if wrong > 0 { Err(format!("{wrong} of 3 parts cannot be used as they are").into()) } else { Ok(()) }
 }
@@ -59,4 +73,33 @@ async fn mongodb(uri: &str) -> Result<String, String> {
         return Err(format!("version {version}, replica set {set}: this member is not the primary; leave directConnection out"));
     }
     Ok(format!("version {version}, replica set {set}, writable"))
+}
+
+/// What works and should be looked at all the same.
+async fn notes(parts: &Parts, well: &[&str]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if well.contains(&"PostgreSQL")
+        && let Ok(database) = command::connect(&parts.database_url, 1).await
+        && let Ok(Some(open)) = command::oldest_transaction(&database).await
+        && open.open_for > LONG
+    {
+        let (seconds, pid, application, state) = (open.open_for.as_secs(), open.pid, open.application, open.state);
+        notes.push(format!(
+            "PostgreSQL: a transaction of {application:?} ({state}) has been open for {seconds} s; no event waits for it, but nothing \
+             behind it can be cleaned up. To end it: SELECT pg_terminate_backend({pid})"
+        ));
+    }
+    if well.contains(&"MongoDB")
+        && let Ok(store) = Store::connect(&parts.mongodb_uri, 2).await
+        && let Some(limit) = store.transaction_lifetime().await
+        && limit > 2 * LONG
+    {
+        notes.push(format!(
+            "MongoDB: a projector that is killed can hold up its customers for {} s, until its transaction is ended; set the \
+             server's parameter transactionLifetimeLimitSeconds to {}",
+            limit.as_secs(),
+            LONG.as_secs()
+        ));
+    }
+    notes
 }

@@ -5,6 +5,7 @@
 mod architecture;
 mod command_line;
 mod consistency;
+mod crash;
 mod domain;
 mod golden;
 mod http;

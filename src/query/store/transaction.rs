@@ -25,7 +25,10 @@ where
         // Snapshot reads: guards are compared with one state of all collections, and anybody else's write to them aborts us.
         session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(majority()).await?;
         let result = match work(&mut session).await {
-            Ok(value) => commit(&mut session).await.map(|()| value),
+            Ok(value) => {
+                crate::crash::point("before-view-commit");
+                commit(&mut session).await.map(|()| value)
+            }
             Err(error) => {
                 // The server ends it anyway when it cannot hear this.
                 let _ = session.abort_transaction().await;

@@ -1,5 +1,5 @@
-//! Crash points and planted bugs: how a debug build proves that dying anywhere loses nothing, and that the proof would notice if it
-//! did. A release build has neither; what is left of this module there are empty functions.
+//! Crash points and planted bugs: how a debug build proves that dying anywhere loses nothing, and that the proof would notice
+//! if it did. A release build has neither; what is left of this module there are empty functions.
 //!
 //! - `ORDERFLOW_CRASH_AT=after-commit` lets the process abort the first time it comes to that point, `after-commit:3` the third.
 //! - `ORDERFLOW_CRASH_SEED=7` chooses a point and a count from the seed and prints them.
@@ -38,8 +38,8 @@ pub const POINTS: &[&str] = &[
     // Shutdown: the drain has begun; every task is done.
     "shutdown-draining",
     "shutdown-drained",
-    // Rebuilding a view will have: "rebuild-begun", "rebuild-copied", "rebuild-caught-up", "rebuild-compared", "rebuild-switched",
-    // "rebuild-undone", "rebuild-cleaned".
+    // Rebuilding a view will have: "rebuild-begun", "rebuild-copied", "rebuild-caught-up", "rebuild-compared",
+    // "rebuild-switched", "rebuild-undone", "rebuild-cleaned".
 ];
 
 /// Mistakes that others made, one at a time: what is acknowledged before it has had its effect, forgotten before it is confirmed,

@@ -85,8 +85,8 @@ async fn notes(parts: &Parts, well: &[&str]) -> Vec<String> {
     {
         let (seconds, pid, application, state) = (open.open_for.as_secs(), open.pid, open.application, open.state);
         notes.push(format!(
-            "PostgreSQL: a transaction of {application:?} ({state}) has been open for {seconds} s; no event waits for it, but nothing \
-             behind it can be cleaned up. To end it: SELECT pg_terminate_backend({pid})"
+            "PostgreSQL: a transaction of {application:?} ({state}) has been open for {seconds} s; no event waits for it, but \
+             nothing behind it can be cleaned up. To end it: SELECT pg_terminate_backend({pid})"
         ));
     }
     if well.contains(&"MongoDB")

@@ -237,6 +237,8 @@ impl Place {
     /// The address that the process has printed.
     fn told_address(&self) -> Option<SocketAddr> {
         let said = fs::read_to_string(&self.out).ok()?;
+        // A line is whole when it has ended.
+        let (said, _) = said.rsplit_once('\n')?;
         let line = said.lines().find(|line| line.starts_with("Orderflow "))?;
         line.split_once("http://")?.1.split(['/', ' ']).next()?.parse().ok()
     }

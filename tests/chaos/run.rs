@@ -22,6 +22,7 @@ use std::{
     time::Duration,
 };
 use tokio::{
+    signal::unix::{SignalKind, signal},
     sync::watch,
     task::JoinSet,
     time::{Instant, timeout},
@@ -41,11 +42,13 @@ pub async fn hold(args: &Args) -> Result<bool, Failure> {
         return Err(format!("{bug} is none of {}", orderflow::crash::BUGS.join(", ")).into());
     }
     println!("chaos: seed {}, {} minutes", args.seed, args.minutes);
+    let (mut interrupted, mut ended) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
     let stack = Stack::up(&format!("chaos-{}", args.seed)).await?;
     let bound = Duration::from_secs_f64(args.minutes * 60.0) + ON_TOP;
     let held = tokio::select! {
         held = timeout(bound, on(&stack, args)) => held.unwrap_or_else(|_| Err(format!("not done after {bound:?}").into())),
-        _ = tokio::signal::ctrl_c() => Err("interrupted".into()),
+        _ = interrupted.recv() => Err("interrupted".into()),
+        _ = ended.recv() => Err("asked to end".into()),
     };
     let logs = stack.logs.clone();
     let clean = matches!(held, Ok(true));

@@ -56,7 +56,10 @@ impl Stack {
         let _ = fs::remove_dir_all(&logs);
         fs::create_dir_all(&logs)?;
         script("wipe", name).await?;
-        script("up", name).await?;
+        if let Err(error) = script("up", name).await {
+            let _ = script("wipe", name).await;
+            return Err(error);
+        }
         let told = script("env", name).await?;
         let value = |key: &str| {
             let line = told.lines().find_map(|line| line.strip_prefix(&format!("export {key}='")));

@@ -5,11 +5,14 @@ use crate::{
     Failure,
     client::Client,
     pause,
-    stack::Server::{self, MongoDb, Postgres, RabbitMq},
+    stack::{
+        Server::{self, MongoDb, Postgres, RabbitMq},
+        signal,
+    },
 };
 use mongodb::bson::doc;
 use rand::Rng;
-use sea_orm::{ConnectionTrait, TransactionTrait};
+use sea_orm::{ConnectionTrait, DbBackend, Statement, TransactionTrait};
 use std::time::Duration;
 
 /// All queues of the projector.
@@ -61,6 +64,7 @@ impl Faults<'_> {
             Kind::ForgottenWires => wires.0[self.chance.random_range(0..3_usize)].forget(),
             Kind::FullQueue => self.fill_queues().await?,
             Kind::StalledCommits => self.stall_commits().await?,
+            Kind::LateCommits => self.delay_commits().await?,
             Kind::IdleTransaction => self.idle_transaction().await?,
         }
         Ok(())
@@ -126,6 +130,32 @@ impl Faults<'_> {
             self.moments(50..700).await;
             stall.rollback().await?;
             self.moments(20..150).await;
+        }
+        Ok(database.close().await?)
+    }
+
+    /// One backend of PostgreSQL stands still with positions in its hands while those of other transactions go on: what it then
+    /// commits has lower positions than what has been published long ago.
+    async fn delay_commits(&mut self) -> Result<(), Failure> {
+        // It has written, and the last of what it was told is the appending of events or what comes after.
+        const APPENDED: &str = "SELECT pid FROM pg_stat_activity WHERE application_name = 'orderflow' AND backend_xid IS NOT NULL
+             AND (query LIKE '%appended%' OR query LIKE '%orderflow_outbox%' OR query LIKE '%commands%') LIMIT 1";
+        let database = sea_orm::Database::connect(&self.stack.database_url).await?;
+        for _ in 0..self.chance.random_range(5..15) {
+            let mut found = None;
+            for _ in 0..200 {
+                found = database.query_one_raw(Statement::from_string(DbBackend::Postgres, APPENDED)).await?;
+                if found.is_some() {
+                    break;
+                }
+                pause(Duration::from_millis(2)).await;
+            }
+            let Some(row) = found else { continue };
+            let pid = row.try_get::<i32>("", "pid")?.unsigned_abs();
+            signal(pid, "STOP");
+            self.moments(100..700).await;
+            signal(pid, "CONT");
+            self.moments(50..200).await;
         }
         Ok(database.close().await?)
     }

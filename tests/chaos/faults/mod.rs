@@ -42,10 +42,11 @@ pub enum Kind {
     ForgottenWires,
     FullQueue,
     StalledCommits,
+    LateCommits,
     IdleTransaction,
 }
 
-const DECK: [Kind; 26] = [
+const DECK: [Kind; 27] = [
     // What is cheap and bites comes more than once.
     Kind::KillProcess,
     Kind::KillProcess,
@@ -70,8 +71,9 @@ const DECK: [Kind; 26] = [
     Kind::ForgottenWires,
     Kind::FullQueue,
     Kind::StalledCommits,
-    Kind::StalledCommits,
-    Kind::StalledCommits,
+    Kind::LateCommits,
+    Kind::LateCommits,
+    Kind::LateCommits,
     Kind::IdleTransaction,
 ];
 

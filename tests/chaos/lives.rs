@@ -87,7 +87,7 @@ async fn order(shop: &Shop, till: &mut Till) {
 
 /// A command, and the time that people need between two of them.
 async fn step(shop: &Shop, till: &mut Till, client: &Client, name: &'static str, input: Value) -> Ended {
-    pause(Duration::from_millis(till.chance.random_range(0..80))).await;
+    pause(Duration::from_millis(till.chance.random_range(10..120))).await;
     till.send(shop, client, name, input).await
 }
 

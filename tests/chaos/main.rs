@@ -38,7 +38,7 @@ pub struct Args {
     #[arg(long, default_value = "2")]
     minutes: f64,
     /// Clients that send commands at the same time
-    #[arg(long, default_value = "8")]
+    #[arg(long, default_value = "6")]
     clients: u64,
     /// Processes of each role
     #[arg(long, default_value = "2")]

@@ -39,7 +39,7 @@ struct Place {
     starts: u32,
     rest_until: Instant,
     /// What the next start is armed with.
-    crash_seed: Option<u64>,
+    armed: Option<String>,
 }
 
 /// All places, and what every process is started with. Cheap enough to clone.
@@ -101,12 +101,12 @@ impl Crew {
     }
 
     /// Starts the binary, with what it says going to files of this name.
-    pub fn command(&self, name: &str, args: &[&str], crash_seed: Option<u64>) -> Result<Child, Failure> {
+    pub fn command(&self, name: &str, args: &[&str], armed: Option<String>) -> Result<Child, Failure> {
         let file = |kind: &str| fs::OpenOptions::new().create(true).append(true).open(self.logs.join(format!("{name}.{kind}")));
         let mut command = Command::new(env!("CARGO_BIN_EXE_orderflow"));
         command.args(args).env_clear().envs(self.environment.iter().map(|(name, value)| (name, value)));
         command.env("ORDERFLOW_CLOCK_OFFSET_FILE", self.clock(name));
-        command.envs(crash_seed.map(|seed| ("ORDERFLOW_CRASH_SEED", seed.to_string())));
+        command.envs(armed.map(|point| ("ORDERFLOW_CRASH_AT", point)));
         Ok(command.stdin(Stdio::null()).stdout(file("out")?).stderr(file("log")?).spawn()?)
     }
 
@@ -128,7 +128,7 @@ impl Crew {
                 // The address of this start is the one that stands in a file of its own.
                 let _ = fs::remove_file(&place.out);
                 let args = ["serve", "--dev", "--http-addr", "127.0.0.1:0", "--role", place.role];
-                place.child = self.command(&place.name, &args, place.crash_seed.take()).ok();
+                place.child = self.command(&place.name, &args, place.armed.take()).ok();
             }
             if place.child.is_some() && place.addr.is_none() {
                 place.addr = place.told_address();
@@ -165,12 +165,16 @@ impl Crew {
         }
     }
 
-    /// Kills the process in a place, and arms the one that follows.
-    pub fn crash(&self, index: usize, seed: u64) {
+    /// Kills the process in a place, and arms the one that follows with a crash point.
+    pub fn crash(&self, index: usize, point: String) {
         if let Some(place) = self.places().get_mut(index) {
-            place.crash_seed = Some(seed);
+            place.armed = Some(point);
         }
         self.send(index, "KILL");
+    }
+
+    pub fn role(&self, index: usize) -> &'static str {
+        self.places().get(index).map_or("", |place| place.role)
     }
 
     /// Lets the clock of a place go wrong by so many milliseconds.
@@ -224,7 +228,7 @@ impl Place {
             out: PathBuf::new(),
             starts: 0,
             rest_until: Instant::now(),
-            crash_seed: None,
+            armed: None,
         }
     }
 

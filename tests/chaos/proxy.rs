@@ -12,6 +12,9 @@ use tokio::{
 /// More connections than all pools of all processes together have; one more has to wait.
 const MOST: usize = 1_000;
 
+/// How long a forgotten connection stays open.
+const SILENCE: Duration = Duration::from_secs(60);
+
 /// The state of all wires to one server.
 #[derive(Debug, Clone, Copy, Default)]
 struct Line {
@@ -90,8 +93,8 @@ async fn wire(client: TcpStream, server: String, line: watch::Receiver<Line>) {
         _ = cutting.wait_for(|line| line.cut) => return,
         _ = forgetting.wait_for(|line| line.forgotten != since) => {}
     }
-    // Both ends stay open and hear nothing.
-    let _ = cutting.wait_for(|line| line.cut).await;
+    // Both ends stay open and hear nothing, for as long as a kernel would keep asking: the server has places for so many only.
+    let _ = tokio::time::timeout(SILENCE, cutting.wait_for(|line| line.cut)).await;
 }
 
 async fn one_way(from: &mut ReadHalf<TcpStream>, to: &mut WriteHalf<TcpStream>, line: &watch::Receiver<Line>) {

@@ -27,8 +27,11 @@ impl Faults<'_> {
             Kind::EndProcess => processes.send(self.process(), "TERM"),
             Kind::FreezeProcess => self.freeze().await,
             Kind::CrashPoint => {
-                let (index, seed) = (self.process(), self.chance.random());
-                processes.crash(index, seed);
+                let index = self.process();
+                let points = points_of(processes.role(index));
+                let (point, nth) = (points[self.chance.random_range(0..points.len())], self.chance.random_range(1..30));
+                println!("  {} is armed at {point}:{nth}", processes.role(index));
+                processes.crash(index, format!("{point}:{nth}"));
             }
             Kind::RollingRestart => {
                 for index in 0..processes.count() {
@@ -168,6 +171,15 @@ impl Faults<'_> {
         self.moments(2_000..6_000).await;
         forgotten.rollback().await?;
         Ok(database.close().await?)
+    }
+}
+
+/// The crash points that a role comes by while it works.
+fn points_of(role: &str) -> &'static [&'static str] {
+    match role {
+        "api" => &["before-commit", "after-commit", "after-reply"],
+        "relay" => &["before-publish", "after-publish", "after-confirm", "before-outbox-commit", "after-outbox-commit"],
+        _ => &["batch-taken", "between-collections", "before-view-commit", "before-ack", "after-ack"],
     }
 }
 

@@ -6,6 +6,7 @@ use crate::{
     clock::{Clock, Ids},
     command::{self, Backlog, Bus, Database, relay},
     config::{Config, Parts, Role, Work},
+    crash,
     graphql::{self, Writer},
     health::Beat,
     http::{Api, Checks, Health, probes, router},
@@ -64,6 +65,7 @@ pub async fn connect(parts: &Parts) -> Result<(Database, Store), StartError> {
 pub async fn migrate(parts: &Parts, work: &Work) -> Result<(), StartError> {
     let (_, store) = connect(parts).await?;
     command::migrate(&parts.database_url).await.map_err(|e| StartError::Database(e.to_string()))?;
+    crash::point("migration-between");
     store.migrate(work.keep_changes).await.map_err(|e| StartError::Store(e.to_string()))
 }
 

@@ -26,6 +26,7 @@ pub mod bus;
 pub mod clock;
 #[cfg(feature = "command")]
 pub mod command;
+pub mod crash;
 pub mod domain;
 pub mod event;
 pub mod health;

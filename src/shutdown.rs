@@ -83,6 +83,7 @@ impl Shutdown {
             }
         }
         self.drain.cancel();
+        crate::crash::point("shutdown-draining");
         self.tasks.close();
         tokio::select! {
             () = self.tasks.wait() => {}
@@ -91,6 +92,7 @@ impl Shutdown {
         }
         self.cut.cancel();
         self.tasks.wait().await;
+        crate::crash::point("shutdown-drained");
         self.crash.get().map_or(Ok(()), |crash| Err(crash.clone()))
     }
 

@@ -66,6 +66,7 @@ impl Publisher {
                     .await?;
                 confirms.push(confirm);
             }
+            crate::crash::point("after-publish");
             let mut taken = Vec::with_capacity(confirms.len());
             for confirm in confirms {
                 taken.push(matches!(confirm.await?, Confirmation::Ack(None)));

@@ -4,11 +4,14 @@
 use super::{Failure, say};
 use crate::{
     auth, bus, command,
-    config::{Config, KeyOptions, PartsOptions},
+    config::{Config, KeyOptions, Parts, PartsOptions},
     query::Store,
 };
 use clap::Args;
-use std::path::Path;
+use std::{path::Path, time::Duration};
+
+/// No transaction of ours is open for so long in a healthy system.
+const LONG: Duration = Duration::from_secs(5);
 
 #[derive(Debug, Args)]
 pub struct Doctor {
@@ -32,15 +35,21 @@ impl Doctor {
         if let Some(url) = &self.keys.jwks_url {
             findings.push(("the key set", key_set(url).await));
         }
-        let (all, mut wrong) = (findings.len(), 0);
+        let (all, mut wrong, mut well) = (findings.len(), 0, Vec::new());
         for (name, finding) in findings {
             match finding {
-                Ok(good) => say(&format!("ok     {name}: {good}\n"))?,
+                Ok(good) => {
+                    well.push(name);
+                    say(&format!("ok     {name}: {good}\n"))?;
+                }
                 Err(bad) => {
                     wrong += 1;
                     say(&format!("WRONG  {name}: {bad}\n"))?;
                 }
             }
+        }
+        for note in notes(&parts, &well).await {
+            say(&format!("note   {note}\n"))?;
         }
         if wrong > 0 { Err(format!("{wrong} of {all} parts cannot be used as they are").into()) } else { Ok(()) }
     }
@@ -86,4 +95,33 @@ async fn mongodb(uri: &str) -> Result<String, String> {
         return Err(format!("version {version}, replica set {set}: this member is not the primary; leave directConnection out"));
     }
     Ok(format!("version {version}, replica set {set}, writable"))
+}
+
+/// What works and should be looked at all the same.
+async fn notes(parts: &Parts, well: &[&str]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if well.contains(&"PostgreSQL")
+        && let Ok(database) = command::connect(&parts.database_url, 1).await
+        && let Ok(Some(open)) = command::oldest_transaction(&database).await
+        && open.open_for > LONG
+    {
+        let (seconds, pid, application, state) = (open.open_for.as_secs(), open.pid, open.application, open.state);
+        notes.push(format!(
+            "PostgreSQL: a transaction of {application:?} ({state}) has been open for {seconds} s; no event waits for it, but \
+             nothing behind it can be cleaned up. To end it: SELECT pg_terminate_backend({pid})"
+        ));
+    }
+    if well.contains(&"MongoDB")
+        && let Ok(store) = Store::connect(&parts.mongodb_uri, 2).await
+        && let Some(limit) = store.transaction_lifetime().await
+        && limit > 2 * LONG
+    {
+        notes.push(format!(
+            "MongoDB: a projector that is killed can hold up its customers for {} s, until its transaction is ended; set the \
+             server's parameter transactionLifetimeLimitSeconds to {}",
+            limit.as_secs(),
+            LONG.as_secs()
+        ));
+    }
+    notes
 }

@@ -10,7 +10,7 @@ use crate::{
     clock::{Clock, Ids},
     command::{self, Backlog, Bus},
     config::{Config, LogOptions, PartsOptions, WorkOptions},
-    demo, graphql,
+    crash, demo, graphql,
     shutdown::Shutdown,
     telemetry,
 };
@@ -73,6 +73,7 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// Whatever went wrong, as a sentence.
 pub fn run(cli: Cli) -> Result<(), Failure> {
     telemetry::start_logs(&cli.logs)?;
+    crash::arm()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {

@@ -6,6 +6,7 @@
 use super::{Backlog, Command, Database, Fault, Outcome, group::Group};
 use crate::{
     clock::{Clock, Ids},
+    crash,
     shutdown::Shutdown,
 };
 use std::{sync::Arc, time::Duration};
@@ -104,5 +105,6 @@ async fn run_lane(group: Group, mut queue: mpsc::Receiver<Job>, limit: usize, co
             // A caller that gave up does not hear; the outcome is stored all the same.
             let _ = answer.send(outcome);
         }
+        crash::point("after-reply");
     }
 }

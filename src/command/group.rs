@@ -11,6 +11,7 @@ use super::{
 };
 use crate::{
     clock::{Clock, Ids},
+    crash,
     value::CommandId,
 };
 use sea_orm::{DbErr, TransactionTrait};
@@ -120,7 +121,9 @@ impl Group {
         store::save(&tx, &work).await?;
         store::append(&tx, &work.events).await?;
         store::remember(&tx, work.recorded_at, decided).await?;
+        crash::point("before-commit");
         tx.commit().await?;
+        crash::point("after-commit");
         self.backlog.grew(work.events.len());
         Ok(outcomes)
     }

@@ -43,7 +43,7 @@ pub use pay_order::PayOrder;
 pub use place_order::{LineWish, PlaceOrder};
 pub use refund_order::RefundOrder;
 pub use ship_order::ShipOrder;
-pub use store::{Database, ServerFacts, check, connect, is_empty, migrate};
+pub use store::{Database, OpenTransaction, ServerFacts, check, connect, is_empty, migrate, oldest_transaction};
 pub use update_order::UpdateOrder;
 pub use update_product::UpdateProduct;
 pub use update_user_profile::UpdateUserProfile;

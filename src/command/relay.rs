@@ -18,6 +18,7 @@ use super::{
 use crate::{
     bus::{self, Backoff, Outgoing, Publisher},
     clock::Clock,
+    crash,
     health::{Beat, PULSE},
     shutdown::Shutdown,
     value::Time,
@@ -146,17 +147,33 @@ impl Relay {
             tx.rollback().await?;
             return Ok(Pumped::NotMine);
         }
-        let pending = store::read_shard(&tx, self.shard, self.settings.shards.max(1), self.settings.batch).await?;
+        let mut pending = store::read_shard(&tx, self.shard, self.settings.shards.max(1), self.settings.batch).await?;
+        if crash::planted("cursor-that-skips") {
+            let behind = crash::behind_cursor(pending.iter().map(|event| event.position));
+            pending.retain(|event| !behind.contains(&event.position));
+            store::remove(&tx, behind).await?;
+        }
         if pending.is_empty() {
             tx.rollback().await?;
             return Ok(Pumped::Some);
         }
         let full = pending.len() >= self.settings.batch as usize;
+        crash::point("before-publish");
+        if crash::planted("mark-before-confirm") {
+            store::remove(&tx, pending.iter().map(|event| event.position).collect()).await?;
+            tx.commit().await?;
+            publisher.publish(messages(&pending, &self.clock)?).await?;
+            return Ok(if full { Pumped::Full } else { Pumped::Some });
+        }
         let taken = publisher.publish(messages(&pending, &self.clock)?).await?;
+        crash::point("after-confirm");
         let (confirmed, refused) = in_order(&pending, &taken);
         metrics::counter!("orderflow_relay_published_total").increment(confirmed.len() as u64);
+        crash::move_cursor(confirmed.iter().copied());
         store::remove(&tx, confirmed).await?;
+        crash::point("before-outbox-commit");
         tx.commit().await?;
+        crash::point("after-outbox-commit");
         if refused > 0 {
             metrics::counter!("orderflow_relay_refused_total").increment(refused as u64);
             if refused == pending.len() {
@@ -255,6 +272,10 @@ pub async fn watch_backlog(database: Database, clock: Clock, shutdown: Shutdown)
             metrics::gauge!("orderflow_outbox_waiting").set(waiting as f64);
             let age = since.map_or(0.0, |since| (clock.now() - since).as_seconds_f64());
             metrics::gauge!("orderflow_outbox_oldest_seconds").set(age.max(0.0));
+        }
+        if let Ok(open) = store::oldest_transaction(&database).await {
+            let age = open.map_or(0.0, |open| open.open_for.as_secs_f64());
+            metrics::gauge!("orderflow_postgresql_oldest_transaction_seconds").set(age);
         }
     }
 }

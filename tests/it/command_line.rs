@@ -1,6 +1,6 @@
 //! The command line, as an operator has it: the real binary, on servers of its own.
 
-mod process;
+pub mod process;
 mod rolling;
 mod serve;
 mod tokens;
@@ -16,12 +16,12 @@ use process::Process;
 const SECRET: &str = "a secret that only this test knows";
 
 /// Servers on which nobody has run anything yet.
-async fn servers() -> Parts {
+pub async fn servers() -> Parts {
     Parts::empty(&format!("t_{}", uuid::Uuid::now_v7().simple())).await
 }
 
 /// The environment that says where they are.
-fn at(parts: &Parts) -> Vec<(&str, &str)> {
+pub fn at(parts: &Parts) -> Vec<(&str, &str)> {
     vec![("DATABASE_URL", &parts.database_url), ("AMQP_URL", &parts.amqp_url), ("MONGODB_URI", &parts.mongodb_uri)]
 }
 

@@ -6,6 +6,7 @@ mod architecture;
 mod auth;
 mod command_line;
 mod consistency;
+mod crash;
 mod domain;
 mod golden;
 mod http;

@@ -7,6 +7,7 @@ mod lookup;
 mod outbox;
 mod outcomes;
 mod save;
+mod transactions;
 
 pub(super) use append::append;
 pub(super) use load::load;
@@ -14,8 +15,10 @@ pub(super) use lookup::{OrdersWith, orders_with, products_by_sku, refund_amounts
 pub(super) use outbox::{Pending, backlog, listener, read_shard, remove, try_shard, waiting};
 pub(super) use outcomes::{Remembered, forget, recall, remember};
 pub(super) use save::save;
+pub use transactions::{OpenTransaction, oldest_transaction};
 
 use super::Fault;
+use crate::crash;
 use migrations::MigratorTrait as _;
 use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbErr, RuntimeErr, SqlErr};
 use std::time::Duration;
@@ -65,7 +68,9 @@ pub async fn migrate(url: &str) -> Result<(), DbErr> {
     let turn = database.begin().await?;
     turn.execute_unprepared("SET LOCAL lock_timeout = '120s'").await?;
     turn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+    crash::point("migration-turn");
     migrations::Migrator::up(&database, None).await?;
+    crash::point("migration-postgres");
     turn.commit().await
 }
 

@@ -2,6 +2,7 @@
 
 use super::{Feed, News, OrderUpdate, Topic, UpdateKind, cursor::OrderCursor};
 use crate::{
+    crash,
     query::{
         QueryError, Reader,
         view::{Change, EventKind, OrderView},
@@ -110,7 +111,11 @@ impl Follow {
                 });
                 Ok(())
             }
-            Some(cursor) => {
+            Some(mut cursor) => {
+                if crash::planted("resume-that-repeats") {
+                    cursor.change.number -= 1;
+                    cursor.version -= 1;
+                }
                 self.at = Some(cursor);
                 self.behind = true;
                 Ok(())

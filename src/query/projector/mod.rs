@@ -18,6 +18,7 @@ use super::{store::Store, view::date};
 use crate::{
     bus::{self, Backoff, Batch, Consumer},
     clock::Clock,
+    crash,
     event::Envelope,
     health::{Beat, PULSE},
     shutdown::Shutdown,
@@ -78,10 +79,18 @@ async fn project_until_lost(
                 return Ok(());
             }
         };
+        crash::point("batch-taken");
+        if crash::planted("ack-before-effect") {
+            consumer.ack(&batch).await?;
+        }
         let (events, unreadable) = read(&batch, clock.now());
         rename::ahead(store, &events, clock).await?;
         project(store, Arc::new(events), Arc::new(unreadable), clock).await?;
-        consumer.ack(&batch).await?;
+        crash::point("before-ack");
+        if !crash::planted("ack-before-effect") {
+            consumer.ack(&batch).await?;
+        }
+        crash::point("after-ack");
         backoff.reset();
     }
 }

@@ -42,7 +42,9 @@ pub async fn ahead(store: &Store, events: &[Arrived], clock: &Clock) -> Result<(
         while let Some(event) = next.take().filter(|event| event.envelope.meta.version == user.version + 1) {
             let Event::User(change) = &event.envelope.event else { break };
             user = super::fold_catalogue::user(user, &event.envelope.meta, change);
-            while chunk(store, &event, id, &user, clock).await? {}
+            while chunk(store, &event, id, &user, clock).await? {
+                crate::crash::point("after-rename-chunk");
+            }
             let waited = waiting::key(Stream::User(id), user.version + 1);
             let found = answer(store.collection::<Waiting>(names::WAITING).find_one(doc! { "_id": waited })).await?;
             next = found.and_then(|waited| waited.arrived());

@@ -1,9 +1,12 @@
 //! Writes what a batch has changed: one command a collection, all in the batch's transaction.
 
 use super::{waiting::Waiting, working_set::WorkingSet};
-use crate::query::{
-    store::{Bulk, Store, StoreError, names},
-    view::{Contribution, date},
+use crate::{
+    crash,
+    query::{
+        store::{Bulk, Store, StoreError, names},
+        view::{Contribution, date},
+    },
 };
 use mongodb::{
     ClientSession,
@@ -29,12 +32,14 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
         orders.upsert(doc! { "_id": id.to_string() }, doc! { "$set": fields, "$push": { "history": { "$each": entries } } });
     }
     orders.send(store, session, names::ORDERS).await?;
+    crash::point("between-collections");
 
     let mut users = Bulk::default();
     for user in set.changed_users.iter().filter_map(|id| set.users.get(id)) {
         users.upsert(doc! { "_id": user.id.to_string() }, serialize_to_document(user)?);
     }
     users.send(store, session, names::USERS).await?;
+    crash::point("between-collections");
 
     let mut products = Bulk::default();
     for product in set.changed_products.iter().filter_map(|id| set.products.get(id)) {
@@ -42,14 +47,17 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
         products.upsert(doc! { "_id": product.id.to_string() }, serialize_to_document(product)?);
     }
     products.send(store, session, names::PRODUCTS).await?;
+    crash::point("between-collections");
 
     sales(set).send(store, session, names::SALES).await?;
+    crash::point("between-collections");
 
     let mut changes = Bulk::default();
     for change in &set.changes {
         changes.insert(serialize_to_document(change)?);
     }
     changes.send(store, session, names::CHANGES).await?;
+    crash::point("between-collections");
     let mut positions = Bulk::default();
     if let Some(first) = set.changes.first() {
         // Of a numbering that begins here: cursors have it in them, so that those of an earlier one are known for what they are.
@@ -60,6 +68,7 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
         }
     }
     positions.send(store, session, names::POSITIONS).await?;
+    crash::point("between-collections");
 
     let mut waiting = Bulk::default();
     for event in &room.entered {

@@ -2,6 +2,7 @@
 //! scans a whole collection.
 
 use super::{Store, StoreError, names};
+use crate::crash;
 use mongodb::{
     IndexModel,
     bson::{Document, doc},
@@ -16,7 +17,7 @@ pub(super) async fn ensure(store: &Store, keep_changes: Duration) -> Result<(), 
             continue;
         }
         match store.database.create_collection(name).await {
-            Ok(()) => {}
+            Ok(()) => crash::point("migration-collections"),
             // 48 is NamespaceExists: another process was faster.
             Err(error) if code(&error) == Some(48) => {}
             Err(error) => return Err(error),
@@ -57,7 +58,9 @@ pub(super) async fn ensure(store: &Store, keep_changes: Duration) -> Result<(), 
 
 async fn create(store: &Store, collection: &str, keys: impl IntoIterator<Item = Document>) -> Result<(), StoreError> {
     let indexes = keys.into_iter().map(|keys| IndexModel::builder().keys(keys).build());
-    store.collection::<Document>(collection).create_indexes(indexes).await.map(|_| ())
+    store.collection::<Document>(collection).create_indexes(indexes).await?;
+    crash::point("migration-indexes");
+    Ok(())
 }
 
 /// Old changes go away by themselves. A changed setting is applied to the index that is there.

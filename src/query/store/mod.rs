@@ -101,6 +101,14 @@ impl Store {
         ))
     }
 
+    /// How long the server leaves a transaction open whose client has died; nothing where we may not ask.
+    pub async fn transaction_lifetime(&self) -> Option<Duration> {
+        const NAME: &str = "transactionLifetimeLimitSeconds";
+        let answer = self.client.database("admin").run_command(doc! { "getParameter": 1, NAME: 1 }).await.ok()?;
+        let seconds = answer.get_i32(NAME).ok()?;
+        u64::try_from(seconds).ok().map(Duration::from_secs)
+    }
+
     /// Whether the server answers.
     ///
     /// # Errors

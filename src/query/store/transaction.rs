@@ -26,7 +26,10 @@ where
         session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(majority()).await?;
         let whole = async {
             match work(&mut session).await {
-                Ok(value) => commit(&mut session).await.map(|()| value),
+                Ok(value) => {
+                    crate::crash::point("before-view-commit");
+                    commit(&mut session).await.map(|()| value)
+                }
                 Err(error) => {
                     // The server ends it anyway when it cannot hear this.
                     let _ = session.abort_transaction().await;

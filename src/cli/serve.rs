@@ -5,7 +5,7 @@ use crate::{
     app,
     auth::Keys,
     clock::{Clock, Ids},
-    config::{Config, GOOD_SECRET, Options, Role},
+    config::{Config, ConfigError, GOOD_SECRET, Options, Role},
     http::dev_viewers,
     shutdown::Signals,
 };
@@ -22,9 +22,15 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// # Errors
+    /// Everything that is wrong with the settings.
+    pub fn check(&self) -> Result<Config, ConfigError> {
+        Config::new(&self.options)
+    }
+
     pub async fn run(self) -> Result<(), Failure> {
         let signals = Signals::listen()?;
-        let config = Config::new(&self.options)?;
+        let config = self.check()?;
         if config.http.jwt_secret.len() < GOOD_SECRET {
             tracing::warn!("ORDERFLOW_JWT_SECRET is short; use 32 characters or more (openssl rand -hex 32 makes some)");
         }

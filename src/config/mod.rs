@@ -83,6 +83,7 @@ pub struct ConfigError(Vec<String>);
 
 impl ConfigError {
     /// With more that is wrong, told after the rest.
+    #[must_use]
     pub fn and(self, more: Self) -> Self {
         Self(self.0.into_iter().chain(more.0).collect())
     }

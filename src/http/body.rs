@@ -21,9 +21,10 @@ pub enum NotRead {
 }
 
 /// A body, with the room that it takes.
+#[derive(Default)]
 pub struct Read {
     pub bytes: Vec<u8>,
-    _room: Option<OwnedSemaphorePermit>,
+    room: Option<OwnedSemaphorePermit>,
 }
 
 /// # Errors
@@ -36,42 +37,51 @@ pub async fn read(api: &Api, body: Body) -> Result<Read, NotRead> {
     })
 }
 
+/// What is too large is read and thrown away up to so many times the limit: somebody who is still sending does not hear the
+/// answer. Beyond that they need not.
+const HEARD_OUT: usize = 4;
+
 async fn read_all(api: &Api, body: Body) -> Result<Read, NotRead> {
     let most = api.settings.body_limit;
-    // What says that it is too large need not be read to be believed.
-    if body.size_hint().lower() > most as u64 {
+    if body.size_hint().lower() > (HEARD_OUT * most) as u64 {
         return Err(NotRead::TooLarge);
     }
-    let mut read = Read { bytes: Vec::new(), _room: None };
+    let (mut read, mut total) = (Read::default(), 0);
     let mut chunks = body.into_data_stream();
     while let Some(chunk) = chunks.next().await {
         let chunk = chunk.map_err(|_| NotRead::CutOff)?;
-        if read.bytes.len() + chunk.len() > most {
-            return Err(NotRead::TooLarge);
+        total += chunk.len();
+        if total > most {
+            read = Read::default();
+            if total > HEARD_OUT * most {
+                break;
+            }
+            continue;
         }
         let room = api.admission.body(chunk.len()).map_err(NotRead::NoRoom)?;
-        match &mut read._room {
+        match &mut read.room {
             Some(had) => had.merge(room),
             none => *none = Some(room),
         }
         read.bytes.extend_from_slice(&chunk);
     }
-    Ok(read)
+    if total > most { Err(NotRead::TooLarge) } else { Ok(read) }
 }
 
 impl NotRead {
     pub fn answer(self, form: Form) -> Response {
-        match self {
-            Self::TooLarge => answer::plain(form, StatusCode::PAYLOAD_TOO_LARGE, "The body is too large or was cut off."),
-            Self::CutOff => answer::plain(form, StatusCode::BAD_REQUEST, "The body is too large or was cut off."),
+        let unread = "The body is too large or was cut off.";
+        let mut response = match self {
+            Self::TooLarge => answer::plain(form, StatusCode::PAYLOAD_TOO_LARGE, unread),
+            Self::CutOff => answer::plain(form, StatusCode::BAD_REQUEST, unread),
             Self::Late => {
                 let error = ErrorCode::RequestTimeout.server_error("The body did not arrive in time.");
-                let mut response = answer::refused(form, StatusCode::REQUEST_TIMEOUT, error);
-                // The rest of it may still come, and would be taken for another request.
-                response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
-                response
+                answer::refused(form, StatusCode::REQUEST_TIMEOUT, error)
             }
             Self::NoRoom(refusal) => refusal.answer(form),
-        }
+        };
+        // The rest of it may still come, and nobody will read it.
+        response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("close"));
+        response
     }
 }

@@ -10,11 +10,12 @@ mod refusal;
 pub use address::Peer;
 pub use refusal::Refusal;
 
-use crate::config;
+use crate::config::{self, Rate};
 use axum::http::HeaderMap;
 use clients::{Client, Clients, Key, Limiter, spend};
 use std::{
     net::IpAddr,
+    num::NonZeroU32,
     sync::{Arc, Mutex, PoisonError},
     time::Duration,
 };
@@ -163,7 +164,9 @@ impl Guest {
 
     /// How fast the messages of one socket are read.
     pub fn pace(&self) -> Pace {
-        Pace(self.admission.0.limits.rate.map(clients::limiter))
+        let more = |number: NonZeroU32| number.saturating_mul(MESSAGES);
+        let rate = self.admission.0.limits.rate;
+        Pace(rate.map(|rate| clients::limiter(Rate { per_second: more(rate.per_second), burst: more(rate.burst) })))
     }
 
     fn take(
@@ -188,8 +191,11 @@ fn taken(places: Option<&Arc<Semaphore>>, refusal: Refusal) -> Result<Option<Own
     permit.map_err(|_| refusal.counted())
 }
 
-/// Messages that need no answer to be worth something to an attacker, such as pings, are not refused but read no faster than
-/// requests may come; what is not read waits on the client's side of the wire.
+/// Messages of a socket for each request that may come. Most are pings and ends of operations, and cheap.
+const MESSAGES: NonZeroU32 = NonZeroU32::MIN.saturating_add(9);
+
+/// Messages that begin nothing, such as pings, are not refused but read only so fast; what is not read waits on the client's side
+/// of the wire.
 pub struct Pace(Option<Limiter>);
 
 impl Pace {

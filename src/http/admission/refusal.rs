@@ -63,7 +63,7 @@ impl Refusal {
     /// Whole seconds, so never less than one.
     fn retry_after(self) -> u64 {
         match self {
-            Self::Requests(wait) => wait.as_secs_f64().ceil().max(1.0) as u64,
+            Self::Requests(wait) => wait.as_secs().saturating_add(u64::from(wait.subsec_nanos() > 0)).max(1),
             _ => 1,
         }
     }

@@ -82,8 +82,10 @@ impl Connection {
             }
         });
         let mut builder = Builder::new(streams);
-        // The line has the limits.
-        builder.http1().header_read_timeout(None::<Duration>).max_buf_size(HEAD).keep_alive(refusal.is_none());
+        let mut http1 = builder.http1();
+        // The line has the limits. This one is above them; with it, hyper looks at the line again when an answer is finished.
+        http1.timer(TokioTimer::new()).header_read_timeout(times.idle + times.head);
+        http1.max_buf_size(HEAD).keep_alive(refusal.is_none());
         let mut http2 = builder.http2();
         http2.timer(TokioTimer::new()).keep_alive_interval(PING_EVERY).keep_alive_timeout(PING_EVERY);
         http2.max_concurrent_streams(STREAMS).max_header_list_size(HEADER_LIST);

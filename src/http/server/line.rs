@@ -175,12 +175,10 @@ impl AsyncRead for Line {
                 }
                 Poll::Ready(read)
             }
+            // An alarm of before may still ring while a request is in hand, and wakes us for nothing, once.
             Poll::Pending => match this.deadline() {
                 Some((deadline, of)) => this.reading.poll(cx, deadline, of).map(Err),
-                None => {
-                    this.reading.0 = None;
-                    Poll::Pending
-                }
+                None => Poll::Pending,
             },
         }
     }

@@ -52,8 +52,14 @@ pub fn upgrade(api: Api, upgrade: WebSocketUpgrade, headers: &HeaderMap, guest: 
         })
 }
 
-/// Says goodbye with a reason, if the client still listens.
+/// Says goodbye with a reason, and waits a little for the same: what a client is just saying would make its system throw away
+/// what it has not read yet.
 async fn close(mut socket: WebSocket, close: &Close) {
     let frame = Message::Close(Some(CloseFrame { code: close.code, reason: close.reason.clone().into() }));
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), socket.send(frame)).await;
+    let closing = async {
+        socket.send(frame).await?;
+        while let Some(Ok(_)) = socket.recv().await {}
+        Ok::<_, axum::Error>(())
+    };
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), closing).await;
 }

@@ -43,8 +43,8 @@ enum Run {
     Token(token::Token),
     /// Prints the GraphQL schema
     Schema,
-    /// Looks at PostgreSQL, RabbitMQ and MongoDB and says what is wrong
-    Doctor(PartsOptions),
+    /// Looks at PostgreSQL, RabbitMQ, MongoDB and the public keys of tokens and says what is wrong
+    Doctor(doctor::Doctor),
 }
 
 impl Run {
@@ -53,7 +53,7 @@ impl Run {
         match self {
             Run::Serve(serve) => serve.check().err(),
             Run::Migrate(both) | Run::Demo(DemoArgs { both, .. }) => both.check().err(),
-            Run::Doctor(parts) => Config::parts(parts).err(),
+            Run::Doctor(doctor) => doctor.check().err(),
             Run::Import(_) | Run::Token(_) | Run::Schema => None,
         }
     }
@@ -107,7 +107,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             Run::Import(import) => import.run().await,
             Run::Token(token) => token.run(),
             Run::Schema => say(&graphql::sdl()),
-            Run::Doctor(parts) => doctor::run(&parts).await,
+            Run::Doctor(doctor) => doctor.run().await,
         }
     })
 }

@@ -76,7 +76,7 @@ impl NotRead {
             Self::CutOff => answer::plain(form, StatusCode::BAD_REQUEST, unread),
             Self::Late => {
                 let error = ErrorCode::RequestTimeout.server_error("The body did not arrive in time.");
-                answer::refused(form, StatusCode::REQUEST_TIMEOUT, error)
+                answer::refused(form, StatusCode::REQUEST_TIMEOUT, vec![error])
             }
             Self::NoRoom(refusal) => refusal.answer(form),
         };

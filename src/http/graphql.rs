@@ -12,9 +12,9 @@ use super::{
 };
 use crate::{
     auth::{BadToken, SignedIn},
-    graphql::{Caller, ErrorCode},
+    graphql::{Caller, OperationKind},
 };
-use async_graphql::{Request, Response, ServerError, parser::types::OperationType};
+use async_graphql::Response;
 use axum::{
     extract::{FromRequestParts, Query, Request as HttpRequest, State, ws::WebSocketUpgrade},
     http::{HeaderMap, StatusCode, header, request::Parts},
@@ -97,26 +97,26 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, visit: Visit, body: 
         Ok(signed_in) => signed_in,
         Err(BadToken) => return answer::bad_token(form),
     };
-    let parsed = body.into_request(&api.documents).and_then(|mut request| Ok((operation(&mut request)?, request)));
-    let (operation, request) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return answer::refused(form, StatusCode::BAD_REQUEST, error),
+    let question = body.into_question(&api.documents).map_err(|error| vec![error]);
+    let prepared = match question.and_then(|question| api.executor.prepare(&question)) {
+        Ok(prepared) => prepared,
+        Err(errors) => return answer::refused(form, StatusCode::BAD_REQUEST, errors),
     };
-    if method == Method::Get && operation == Some(OperationType::Mutation) {
+    if method == Method::Get && prepared.kind == OperationKind::Mutation {
         let mut response = answer::plain(form, StatusCode::METHOD_NOT_ALLOWED, "Mutations are sent by POST.");
         response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
         return response;
     }
     let expires_at = signed_in.as_ref().map(|signed_in| signed_in.expires_at);
     let viewer = signed_in.map(|signed_in| signed_in.viewer);
-    let request = request.data(Caller { viewer, traceparent: Some(trace::parent(headers)) });
+    let caller = Caller { viewer, traceparent: Some(trace::parent(headers)) };
     if form == Form::EventStream {
-        return match places(&visit.guest, operation) {
-            Ok(places) => hold(sse::stream(&api, request, operation, expires_at), places),
+        return match places(&visit.guest, prepared.kind) {
+            Ok(places) => hold(sse::stream(&api, prepared, caller, expires_at), places),
             Err(refusal) => refusal.answer(form),
         };
     }
-    if operation == Some(OperationType::Subscription) {
+    if prepared.kind == OperationKind::Subscription {
         return answer::plain(
             form,
             StatusCode::BAD_REQUEST,
@@ -127,7 +127,7 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, visit: Visit, body: 
         Ok(place) => place,
         Err(refusal) => return refusal.answer(form),
     };
-    let executed = operate::once(&api, request).await;
+    let executed = operate::once(&api, prepared, caller).await;
     drop(place);
     match executed {
         Ok(response) => answer::respond(form, &response),
@@ -136,21 +136,9 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, visit: Visit, body: 
 }
 
 /// A stream of events is one of the client's sockets, and a query or a mutation on it is an operation all the same.
-fn places(guest: &Guest, operation: Option<OperationType>) -> Result<(Place, Option<Place>), Refusal> {
-    let runs = operation != Some(OperationType::Subscription);
+fn places(guest: &Guest, kind: OperationKind) -> Result<(Place, Option<Place>), Refusal> {
+    let runs = kind != OperationKind::Subscription;
     Ok((guest.socket()?, runs.then(|| guest.operation()).transpose()?))
-}
-
-/// The kind of the operation that would be executed, if it can be told.
-pub fn operation(request: &mut Request) -> Result<Option<OperationType>, ServerError> {
-    let name = request.operation_name.clone();
-    let document = request.parsed_query().map_err(|error| ErrorCode::ParseFailed.put_on(error))?;
-    let chosen = document.operations.iter().find(|(key, _)| match (&name, key) {
-        (Some(name), Some(key)) => key.as_str() == name,
-        (None, _) => true,
-        (Some(_), None) => false,
-    });
-    Ok(chosen.map(|(_, operation)| operation.node.ty))
 }
 
 /// Who is asking, by the `Authorization` header.

@@ -2,8 +2,8 @@
 //! last.
 
 use super::Api;
-use crate::graphql::ErrorCode;
-use async_graphql::{Request, Response, ServerError, parser::types::OperationType};
+use crate::graphql::{Caller, ErrorCode, OperationKind, Prepared};
+use async_graphql::{Response, ServerError};
 use futures_util::{
     StreamExt,
     stream::{self, BoxStream},
@@ -14,9 +14,9 @@ use std::time::Instant;
 ///
 /// # Errors
 /// `TIMEOUT`. Whether a command was carried out is not known then.
-pub async fn once(api: &Api, request: Request) -> Result<Response, ServerError> {
+pub async fn once(api: &Api, prepared: Prepared, caller: Caller) -> Result<Response, ServerError> {
     let started = Instant::now();
-    let executed = tokio::time::timeout(api.settings.operation_timeout, api.schema.execute(request)).await;
+    let executed = tokio::time::timeout(api.settings.operation_timeout, api.executor.execute(prepared, caller)).await;
     metrics::histogram!("orderflow_http_operation_seconds").record(started.elapsed().as_secs_f64());
     executed.map_err(|_| {
         metrics::counter!("orderflow_timeouts_total", "of" => "operation").increment(1);
@@ -25,10 +25,11 @@ pub async fn once(api: &Api, request: Request) -> Result<Response, ServerError> 
 }
 
 /// The results of an operation of any kind.
-pub fn stream(api: &Api, request: Request, kind: Option<OperationType>) -> BoxStream<'static, Response> {
-    if kind == Some(OperationType::Subscription) {
-        return api.schema.execute_stream(request).boxed();
+pub fn stream(api: &Api, prepared: Prepared, caller: Caller) -> BoxStream<'static, Response> {
+    if prepared.kind == OperationKind::Subscription {
+        return api.executor.stream(prepared, caller).boxed();
     }
     let api = api.clone();
-    stream::once(async move { once(&api, request).await.unwrap_or_else(|late| Response::from_errors(vec![late])) }).boxed()
+    stream::once(async move { once(&api, prepared, caller).await.unwrap_or_else(|late| Response::from_errors(vec![late])) })
+        .boxed()
 }

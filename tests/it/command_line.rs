@@ -2,6 +2,7 @@
 
 mod process;
 mod serve;
+mod tokens;
 
 use crate::support::Parts;
 use orderflow::{
@@ -34,7 +35,7 @@ async fn variables(command: &str) -> Vec<String> {
 }
 
 /// To which a word is right.
-const FREE: [&str; 1] = ["ORDERFLOW_LOG"];
+const FREE: [&str; 4] = ["ORDERFLOW_JWT_AUDIENCE", "ORDERFLOW_JWT_ISSUER", "ORDERFLOW_JWT_ROLE_CLAIM", "ORDERFLOW_LOG"];
 
 #[tokio::test]
 async fn all_that_is_wrong_with_the_settings_is_told_at_once_by_name_and_without_secrets() {

@@ -79,7 +79,7 @@ impl Refusal {
             Self::Overloaded(_) => StatusCode::SERVICE_UNAVAILABLE,
             _ => StatusCode::TOO_MANY_REQUESTS,
         };
-        let mut response = answer::refused(form, status, self.error());
+        let mut response = answer::refused(form, status, vec![self.error()]);
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(self.retry_after()));
         response
     }

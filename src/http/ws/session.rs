@@ -6,18 +6,20 @@ use super::{
 };
 use crate::{
     auth::SignedIn,
-    graphql::{Caller, ErrorCode},
+    graphql::{Caller, ErrorCode, OperationKind, never_executed},
     http::{
         Api,
         admission::{Guest, Pace, Place, Refusal},
-        graphql::operation,
         operate,
         request::Body,
     },
 };
-use async_graphql::{Response, ServerError, Value, parser::types::OperationType};
+use async_graphql::{Response, ServerError};
 use axum::extract::ws::{Message, WebSocket};
-use futures_util::{Stream, StreamExt, stream::SplitStream};
+use futures_util::{
+    Stream, StreamExt,
+    stream::{BoxStream, SplitStream},
+};
 use std::{collections::HashMap, time::Duration};
 use tokio::{
     sync::mpsc,
@@ -215,7 +217,7 @@ impl Session {
         }
         let (results, place) = match self.begin(body, caller) {
             Ok(begun) => begun,
-            Err(error) => return say(out, Outgoing::Error { id, errors: errors(&[error]) }).await,
+            Err(refused) => return say(out, Outgoing::Error { id, errors: errors(&refused) }).await,
         };
         self.started += 1;
         let number = self.started;
@@ -231,13 +233,14 @@ impl Session {
     }
 
     /// Lets an operation in, like any request; a query or a mutation has a place as long as it runs.
-    fn begin(&self, body: Body, caller: Caller) -> Result<(impl Stream<Item = Response> + use<>, Option<Place>), ServerError> {
-        self.guest.request().map_err(Refusal::error)?;
-        let mut request = body.into_request(&self.api.documents)?;
-        let kind = operation(&mut request)?;
-        let runs = kind != Some(OperationType::Subscription);
-        let place = runs.then(|| self.guest.operation()).transpose().map_err(Refusal::error)?;
-        Ok((operate::stream(&self.api, request.data(caller), kind), place))
+    fn begin(&self, body: Body, caller: Caller) -> Result<(BoxStream<'static, Response>, Option<Place>), Vec<ServerError>> {
+        let refused = |refusal: Refusal| vec![refusal.error()];
+        self.guest.request().map_err(refused)?;
+        let question = body.into_question(&self.api.documents).map_err(|error| vec![error])?;
+        let prepared = self.api.executor.prepare(&question)?;
+        let runs = prepared.kind != OperationKind::Subscription;
+        let place = runs.then(|| self.guest.operation()).transpose().map_err(refused)?;
+        Ok((operate::stream(&self.api, prepared, caller), place))
     }
 
     fn forget_ended(&mut self) {
@@ -255,10 +258,7 @@ async fn operate(id: String, results: impl Stream<Item = Response> + Send, out: 
     let mut results = std::pin::pin!(results);
     let mut first = true;
     while let Some(result) = results.next().await {
-        let never_executed =
-            first && result.data == Value::Null && result.is_err() && result.errors.iter().all(|e| e.path.is_empty());
-        first = false;
-        if never_executed {
+        if std::mem::take(&mut first) && never_executed(&result) {
             // The protocol ends an operation by `error`; nothing may follow.
             return Outgoing::Error { id, errors: errors(&result.errors) };
         }

@@ -8,7 +8,7 @@ mod token;
 use crate::{
     app,
     clock::{Clock, Ids},
-    command::{self, Bus},
+    command::{self, Backlog, Bus},
     config::{Config, ConfigError, LogOptions, Parts, PartsOptions, Work, WorkOptions},
     demo, graphql,
     shutdown::Shutdown,
@@ -144,7 +144,7 @@ impl Writing {
         let (parts, work) = both.check()?;
         let (database, _) = app::connect(&parts).await?;
         let (clock, ids, shutdown) = (Clock::system(), Ids::system(), Shutdown::new());
-        let bus = Bus::start(&database, work.command, &clock, &ids, &Arc::new(Notify::new()), &shutdown);
+        let bus = Bus::start(&database, work.command, &clock, &ids, &Arc::new(Notify::new()), &Backlog::unbounded(), &shutdown);
         Ok(Self { database, bus, clock, ids, shutdown })
     }
 

@@ -9,14 +9,14 @@ use crate::{
     crash,
     graphql::{self, Writer},
     health::Beat,
-    http::{Api, Checks, Health, probes, router},
+    http::{Admission, Api, Checks, Health, Server, probes, router},
     query::{Feed, Reader, Store, projector},
     shutdown::Shutdown,
     telemetry,
 };
-use axum::{Router, serve::ListenerExt};
-use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Notify};
+use axum::Router;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::sync::Notify;
 
 /// A running process.
 pub struct App {
@@ -175,6 +175,7 @@ async fn serve_api(
     health: Health,
     clock: &Clock,
 ) -> Result<SocketAddr, StartError> {
+    let admission = Admission::new(&config.http.clients);
     let api = Api {
         executor,
         documents: config.http.documents.clone(),
@@ -182,17 +183,16 @@ async fn serve_api(
         keys,
         clock: clock.clone(),
         settings: Arc::new(config.http.clone()),
+        admission: admission.clone(),
         shutdown: health.shutdown.clone(),
     };
-    let shutdown = health.shutdown.clone();
-    listen(config.http.addr, router(api, health), &shutdown).await
+    listen(config, router(api, health.clone()), health, admission).await
 }
 
 /// A process without the API is probed all the same. Several on one machine cannot all have the same port, and none of them needs
 /// it for its work, so a taken one is no reason not to start.
 async fn serve_probes(config: &Config, health: Health) -> Option<SocketAddr> {
-    let shutdown = health.shutdown.clone();
-    match listen(config.http.addr, probes(health), &shutdown).await {
+    match listen(config, probes(health.clone()), health, Admission::new(&config.http.clients)).await {
         Ok(addr) => Some(addr),
         Err(error) => {
             tracing::warn!(%error, "health and metrics of this process are not served; ORDERFLOW_HTTP_ADDR gives it an address");
@@ -201,20 +201,11 @@ async fn serve_probes(config: &Config, health: Health) -> Option<SocketAddr> {
     }
 }
 
-async fn listen(addr: SocketAddr, routes: Router, shutdown: &Shutdown) -> Result<SocketAddr, StartError> {
+async fn listen(config: &Config, routes: Router, health: Health, admission: Admission) -> Result<SocketAddr, StartError> {
+    let (addr, shutdown) = (config.http.addr, health.shutdown.clone());
     let refused = |source| StartError::Listen { addr, source };
-    let listener = TcpListener::bind(addr).await.map_err(refused)?;
-    let addr = listener.local_addr().map_err(refused)?;
-    let draining = shutdown.clone();
-    // Small messages that follow each other must not wait for the acknowledgement of the first (Nagle's algorithm).
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let server = axum::serve(listener, routes).with_graceful_shutdown(async move { draining.draining().await });
-    shutdown.supervise("http", async move {
-        if let Err(error) = server.into_future().await {
-            tracing::error!(%error, "the listener failed");
-        }
-    });
+    let server = Server::bind(addr, routes, health, admission, config.http.operation_timeout).await.map_err(refused)?;
+    let addr = server.addr().map_err(refused)?;
+    shutdown.supervise("http", server.run());
     Ok(addr)
 }

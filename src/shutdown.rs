@@ -58,7 +58,8 @@ impl Shutdown {
         });
     }
 
-    fn cuttable(&self, task: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send + 'static {
+    /// A task that ends when the process is cut, for those that a library runs.
+    pub fn cuttable(&self, task: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send + 'static {
         let cut = self.cut.clone();
         async move {
             let _ = cut.run_until_cancelled_owned(task).await;

@@ -4,7 +4,7 @@
 use super::{Failure, say};
 use crate::{
     auth, bus, command,
-    config::{Config, KeyOptions, Parts, PartsOptions},
+    config::{Config, ConfigError, KeyOptions, Parts, PartsOptions},
     query::Store,
 };
 use clap::Args;
@@ -22,8 +22,14 @@ pub struct Doctor {
 }
 
 impl Doctor {
+    /// # Errors
+    /// Everything that is wrong with the settings.
+    pub fn check(&self) -> Result<Parts, ConfigError> {
+        Config::parts(&self.parts)
+    }
+
     pub async fn run(self) -> Result<(), Failure> {
-        let parts = Config::parts(&self.parts)?;
+        let parts = self.check()?;
         let mut findings = vec![
             ("PostgreSQL", postgresql(&parts.database_url).await),
             ("RabbitMQ", rabbitmq(&parts.bus).await),

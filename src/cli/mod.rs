@@ -9,7 +9,7 @@ use crate::{
     app,
     clock::{Clock, Ids},
     command::{self, Backlog, Bus},
-    config::{Config, LogOptions, PartsOptions, WorkOptions},
+    config::{Config, ConfigError, LogOptions, Parts, PartsOptions, Work, WorkOptions},
     crash, demo, graphql,
     shutdown::Shutdown,
     telemetry,
@@ -47,12 +47,34 @@ enum Run {
     Doctor(doctor::Doctor),
 }
 
+impl Run {
+    /// What is wrong with the settings of a command.
+    fn problems(&self) -> Option<ConfigError> {
+        match self {
+            Run::Serve(serve) => serve.check().err(),
+            Run::Migrate(both) | Run::Demo(DemoArgs { both, .. }) => both.check().err(),
+            Run::Doctor(doctor) => doctor.check().err(),
+            Run::Import(_) | Run::Token(_) | Run::Schema => None,
+        }
+    }
+}
+
 #[derive(Debug, Args)]
 struct Both {
     #[command(flatten)]
     parts: PartsOptions,
     #[command(flatten)]
     work: WorkOptions,
+}
+
+impl Both {
+    fn check(&self) -> Result<(Parts, Work), ConfigError> {
+        match (Config::parts(&self.parts), Config::work(&self.work)) {
+            (Ok(parts), Ok(work)) => Ok((parts, work)),
+            (Err(parts), Err(work)) => Err(parts.and(work)),
+            (Err(problems), _) | (_, Err(problems)) => Err(problems),
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -72,7 +94,10 @@ type Failure = Box<dyn std::error::Error + Send + Sync>;
 /// # Errors
 /// Whatever went wrong, as a sentence.
 pub fn run(cli: Cli) -> Result<(), Failure> {
-    telemetry::start_logs(&cli.logs)?;
+    if let Err(problems) = telemetry::start_logs(&cli.logs) {
+        // Together with all else that is wrong.
+        return Err(cli.command.problems().map_or(problems.clone(), |others| others.and(problems)).into());
+    }
     crash::arm()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
@@ -89,7 +114,8 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
 }
 
 async fn migrate(both: &Both) -> Result<(), Failure> {
-    app::migrate(&Config::parts(&both.parts)?, &Config::work(&both.work)?).await?;
+    let (parts, work) = both.check()?;
+    app::migrate(&parts, &work).await?;
     say("PostgreSQL and MongoDB are up to date.\n")
 }
 
@@ -116,7 +142,7 @@ struct Writing {
 
 impl Writing {
     async fn open(both: &Both) -> Result<Self, Failure> {
-        let (parts, work) = (Config::parts(&both.parts)?, Config::work(&both.work)?);
+        let (parts, work) = both.check()?;
         let (database, _) = app::connect(&parts).await?;
         let (clock, ids, shutdown) = (Clock::system(), Ids::system(), Shutdown::new());
         let bus = Bus::start(&database, work.command, &clock, &ids, &Arc::new(Notify::new()), &Backlog::unbounded(), &shutdown);

@@ -5,7 +5,7 @@ use crate::{
     app,
     auth::Keys,
     clock::{Clock, Ids},
-    config::{Config, Options, Role, warnings},
+    config::{Config, ConfigError, Options, Role, warnings},
     http::dev_viewers,
     shutdown::Signals,
 };
@@ -22,9 +22,15 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// # Errors
+    /// Everything that is wrong with the settings.
+    pub fn check(&self) -> Result<Config, ConfigError> {
+        Config::new(&self.options)
+    }
+
     pub async fn run(self) -> Result<(), Failure> {
         let signals = Signals::listen()?;
-        let config = Config::new(&self.options)?;
+        let config = self.check()?;
         for warning in warnings(&config.auth) {
             tracing::warn!("{warning}");
         }

@@ -2,10 +2,12 @@
 //! all that is wrong is told at once.
 
 mod auth;
+mod clients;
 mod options;
 mod parse;
 
 pub use auth::{AuthOptions, KeyOptions, RuleOptions, warnings};
+pub use clients::{ClientOptions, Clients, Rate};
 pub use options::{HttpOptions, LogOptions, Options, PartsOptions, WorkOptions};
 use parse::Problems;
 
@@ -14,7 +16,9 @@ use crate::{
     bus,
     graphql::{Documents, Limits, PayloadWait},
 };
+use axum::http::HeaderValue;
 use std::{net::SocketAddr, time::Duration};
+use tracing_subscriber::EnvFilter;
 
 /// A part of the work; a process does all of them unless told.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -70,16 +74,25 @@ pub struct Http {
     pub dev: bool,
     pub graphiql: bool,
     pub documents: Documents,
-    pub cors_origins: Vec<String>,
+    pub cors_origins: Vec<HeaderValue>,
     pub body_limit: usize,
     pub operation_timeout: Duration,
     pub limits: Limits,
+    pub clients: Clients,
 }
 
 /// What is wrong with the settings, one line each.
-#[derive(Debug, thiserror::Error)]
+#[derive(Debug, Clone, thiserror::Error)]
 #[error("the settings are not right:\n{}", .0.iter().map(|p| format!("  - {p}")).collect::<Vec<_>>().join("\n"))]
 pub struct ConfigError(Vec<String>);
+
+impl ConfigError {
+    /// With more that is wrong, told after the rest.
+    #[must_use]
+    pub fn and(self, more: Self) -> Self {
+        Self(self.0.into_iter().chain(more.0).collect())
+    }
+}
 
 /// Secrets of HS256 should have as many bytes as its hash (RFC 7518, section 3.2); shorter ones are warned about at start.
 pub const GOOD_SECRET: usize = 32;
@@ -96,7 +109,7 @@ impl Config {
         let mut problems = Problems::default();
         let parts = parts(&options.parts, &mut problems);
         let work = work(&options.work, &mut problems);
-        let http = http(&options.http, &mut problems);
+        let http = http(&options.http, &options.clients, &mut problems);
         let auth = auth::settings(&options.auth, options.http.dev, &mut problems);
         let shutdown_grace = problems.duration("ORDERFLOW_SHUTDOWN_GRACE", &options.http.shutdown_grace, 0, 600);
         problems.finish(Self { parts, work, http, auth, shutdown_grace })
@@ -133,6 +146,36 @@ impl Config {
     }
 }
 
+/// How log lines are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    Text,
+    Json,
+}
+
+impl LogOptions {
+    /// Checks the filter and the format.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn check(&self) -> Result<(EnvFilter, LogFormat), ConfigError> {
+        let mut problems = Problems::default();
+        let filter = EnvFilter::try_new(&self.log).unwrap_or_else(|error| {
+            problems.note(&format!("ORDERFLOW_LOG: {:?} is no filter: {error}", self.log));
+            EnvFilter::default()
+        });
+        let format = match self.log_format.as_str() {
+            "text" => LogFormat::Text,
+            "json" => LogFormat::Json,
+            other => {
+                problems.note(&format!("ORDERFLOW_LOG_FORMAT: {other:?} is neither text nor json"));
+                LogFormat::Text
+            }
+        };
+        problems.finish((filter, format))
+    }
+}
+
 fn parts(options: &PartsOptions, problems: &mut Problems) -> Parts {
     Parts {
         database_url: problems.url("DATABASE_URL", options.database_url.as_deref(), &["postgres://", "postgresql://"]),
@@ -166,8 +209,8 @@ fn work(options: &WorkOptions, problems: &mut Problems) -> Work {
     }
 }
 
-fn http(options: &HttpOptions, problems: &mut Problems) -> Http {
-    let origins = options.cors_origins.as_deref().unwrap_or_default();
+fn http(options: &HttpOptions, clients: &ClientOptions, problems: &mut Problems) -> Http {
+    let body_limit = problems.number("ORDERFLOW_BODY_LIMIT", &options.body_limit, 1_024, 64 * 1024 * 1024);
     Http {
         addr: problems
             .parse("ORDERFLOW_HTTP_ADDR", &options.addr, "an address and port such as 127.0.0.1:8080")
@@ -181,8 +224,8 @@ fn http(options: &HttpOptions, problems: &mut Problems) -> Http {
                 Documents::open()
             }),
         },
-        cors_origins: origins.split(',').map(str::trim).filter(|origin| !origin.is_empty()).map(str::to_owned).collect(),
-        body_limit: problems.number("ORDERFLOW_BODY_LIMIT", &options.body_limit, 1_024, 64 * 1024 * 1024),
+        cors_origins: problems.origins("ORDERFLOW_CORS_ORIGINS", options.cors_origins.as_deref()),
+        body_limit,
         operation_timeout: problems.duration("ORDERFLOW_OPERATION_TIMEOUT", &options.operation_timeout, 1, 600),
         limits: Limits {
             tokens: problems.number("ORDERFLOW_MAX_TOKENS", &options.max_tokens, 100, 1_000_000),
@@ -195,6 +238,7 @@ fn http(options: &HttpOptions, problems: &mut Problems) -> Http {
             introspection: problems.switch("ORDERFLOW_INTROSPECTION", options.introspection.as_deref(), options.dev),
             payload_wait: PayloadWait(problems.duration("ORDERFLOW_PAYLOAD_WAIT", &options.payload_wait, 0, 10)),
         },
+        clients: clients::read(clients, options.dev, body_limit, problems),
     }
 }
 

@@ -1,6 +1,6 @@
 //! The settings as they are given: texts, from flags or from the environment. Their meaning and defaults stand here, once.
 
-use super::AuthOptions;
+use super::{AuthOptions, clients::ClientOptions};
 use clap::Args;
 
 /// Everything that `serve` takes.
@@ -12,6 +12,8 @@ pub struct Options {
     pub work: WorkOptions,
     #[command(flatten)]
     pub http: HttpOptions,
+    #[command(flatten)]
+    pub clients: ClientOptions,
     #[command(flatten)]
     pub auth: AuthOptions,
 }
@@ -107,7 +109,7 @@ pub struct HttpOptions {
     /// Bytes of a request at most
     #[arg(long, env = "ORDERFLOW_BODY_LIMIT", default_value = "1048576")]
     pub body_limit: String,
-    /// How long an operation may take
+    /// How long a query or a mutation may take
     #[arg(long, env = "ORDERFLOW_OPERATION_TIMEOUT", default_value = "20s")]
     pub operation_timeout: String,
     /// Tokens of a document at most; blanks between them count as well

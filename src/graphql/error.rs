@@ -36,8 +36,16 @@ pub enum ErrorCode {
     PersistedQueryMismatch,
     /// Only documents of the manifest are executed.
     DocumentNotTrusted,
-    /// As many operations run on this socket as may.
+    /// As many operations of this client, or on this socket, run as may.
     TooManyOperations,
+    /// The client sends more requests than it may.
+    TooManyRequests,
+    /// As many sockets and streams of events of this client are open as may be.
+    TooManySockets,
+    /// The process has as much in hand as it may have, from whomever.
+    Overloaded,
+    /// The request did not arrive in time.
+    RequestTimeout,
     /// A bug.
     Internal,
 }
@@ -60,6 +68,10 @@ impl ErrorCode {
             Self::PersistedQueryMismatch => "PERSISTED_QUERY_MISMATCH",
             Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
             Self::TooManyOperations => "TOO_MANY_OPERATIONS",
+            Self::TooManyRequests => "TOO_MANY_REQUESTS",
+            Self::TooManySockets => "TOO_MANY_SOCKETS",
+            Self::Overloaded => "OVERLOADED",
+            Self::RequestTimeout => "REQUEST_TIMEOUT",
             Self::Internal => "INTERNAL",
         }
     }

@@ -1,7 +1,7 @@
 //! Server-sent events: graphql-sse in its distinct-connections mode.
 //! <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>
 
-use super::Api;
+use super::{Api, operate};
 use crate::graphql::{Caller, Prepared};
 use axum::response::{
     IntoResponse, Response,
@@ -24,9 +24,7 @@ pub fn stream(api: &Api, prepared: Prepared, caller: Caller, expires_at: Option<
             () = tokio::time::sleep(left) => {}
         }
     };
-    let results = api
-        .executor
-        .stream(prepared, caller)
+    let results = operate::stream(api, prepared, caller)
         .map(|response| Event::default().event("next").data(serde_json::to_string(&response).unwrap_or_default()))
         .take_until(Box::pin(end))
         .chain(stream::once(async { Event::default().event("complete").data("") }))

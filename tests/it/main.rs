@@ -14,6 +14,7 @@ mod idempotency;
 mod import;
 mod indexes;
 mod life_of_an_order;
+mod limits;
 mod pipeline;
 mod read_model;
 mod refusals;

@@ -11,7 +11,7 @@ mod shop;
 mod socket;
 mod stack;
 
-pub use app::TestApp;
+pub use app::{Build, TestApp};
 pub use client::Client;
 pub use ledger::uuid_of;
 pub use mongod::Mongod;

@@ -9,6 +9,7 @@ mod mutation;
 mod nulls;
 mod payload;
 mod query;
+mod resume;
 mod scalars;
 mod shape;
 mod subscription;
@@ -18,6 +19,7 @@ pub use context::{Caller, Limits, PayloadWait};
 pub use documents::Documents;
 pub use error::ErrorCode;
 pub use mutation::Writer;
+pub use resume::Places;
 
 use crate::query::Reader;
 use async_graphql::Schema;

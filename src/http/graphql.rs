@@ -80,7 +80,7 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, body: Body, method: 
     let viewer = signed_in.map(|signed_in| signed_in.viewer);
     let request = request.data(Caller { viewer, traceparent: Some(trace::parent(headers)) });
     if form == Form::EventStream {
-        return sse::stream(&api, request, expires_at);
+        return sse::stream(&api, request, headers, expires_at);
     }
     if operation == Some(OperationType::Subscription) {
         return answer::plain(

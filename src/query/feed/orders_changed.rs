@@ -14,7 +14,8 @@ use std::collections::VecDeque;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 impl Reader {
-    /// Follows the orders that match a filter, among those that this viewer may see.
+    /// Follows the orders that match a filter, among those that this viewer may see. Says with a cursor where it begins, for whoever
+    /// is cut off before the first update.
     ///
     /// # Errors
     /// The filter asks for what the viewer may not see, or the cursor is none.
@@ -23,7 +24,7 @@ impl Reader {
         viewer: &Viewer,
         filter: OrderFilter,
         after: Option<&str>,
-    ) -> Result<impl Stream<Item = Result<OrderUpdate, QueryError>> + Send + use<>, QueryError> {
+    ) -> Result<(String, impl Stream<Item = Result<OrderUpdate, QueryError>> + Send + use<>), QueryError> {
         let customer = filter.scope(viewer).map_err(|_| QueryError::NotFound)?;
         let after = after.map(cursor::read).transpose()?;
         let topic = customer.map_or(Topic::AllOrders, Topic::Customer);
@@ -39,13 +40,15 @@ impl Reader {
             ready: VecDeque::new(),
             behind,
         };
-        Ok(futures_util::stream::unfold(Some(start), |follow| async move {
+        let place = cursor::write(&start.at);
+        let updates = futures_util::stream::unfold(Some(start), |follow| async move {
             let mut follow = follow?;
             match follow.next().await? {
                 Ok(update) => Some((Ok(update), Some(follow))),
                 Err(error) => Some((Err(error), None)),
             }
-        }))
+        });
+        Ok((place, updates))
     }
 }
 

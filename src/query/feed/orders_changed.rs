@@ -14,8 +14,8 @@ use std::collections::VecDeque;
 use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 impl Reader {
-    /// Follows the orders that match a filter, among those that this viewer may see. Says with a cursor where it begins, for whoever
-    /// is cut off before the first update.
+    /// Follows the orders that match a filter, among those that this viewer may see. Says with a cursor where it begins, for
+    /// whoever is cut off before the first update.
     ///
     /// # Errors
     /// The filter asks for what the viewer may not see, or the cursor is none.

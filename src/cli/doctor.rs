@@ -1,26 +1,53 @@
-//! `orderflow doctor`: looks at the three servers and says what is wrong, one line each.
+//! `orderflow doctor`: looks at the three servers, and at the public keys of tokens if there are to be some, and says what is
+//! wrong, one line each.
 
 use super::{Failure, say};
-use crate::{bus, command, config::Config, config::PartsOptions, query::Store};
+use crate::{
+    auth, bus, command,
+    config::{Config, KeyOptions, PartsOptions},
+    query::Store,
+};
+use clap::Args;
+use std::path::Path;
 
-pub async fn run(options: &PartsOptions) -> Result<(), Failure> {
-    let parts = Config::parts(options)?;
-    let findings = [
-        ("PostgreSQL", postgresql(&parts.database_url).await),
-        ("RabbitMQ", rabbitmq(&parts.bus).await),
-        ("MongoDB", mongodb(&parts.mongodb_uri).await),
-    ];
-    let mut wrong = 0;
-    for (name, finding) in findings {
-        match finding {
-            Ok(good) => say(&format!("ok     {name}: {good}\n"))?,
-            Err(bad) => {
-                wrong += 1;
-                say(&format!("WRONG  {name}: {bad}\n"))?;
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    parts: PartsOptions,
+    #[command(flatten)]
+    keys: KeyOptions,
+}
+
+impl Doctor {
+    pub async fn run(self) -> Result<(), Failure> {
+        let parts = Config::parts(&self.parts)?;
+        let mut findings = vec![
+            ("PostgreSQL", postgresql(&parts.database_url).await),
+            ("RabbitMQ", rabbitmq(&parts.bus).await),
+            ("MongoDB", mongodb(&parts.mongodb_uri).await),
+        ];
+        if let Some(file) = &self.keys.jwt_public_key {
+            findings.push(("the key file", auth::look_at_file(Path::new(file))));
+        }
+        if let Some(url) = &self.keys.jwks_url {
+            findings.push(("the key set", key_set(url).await));
+        }
+        let (all, mut wrong) = (findings.len(), 0);
+        for (name, finding) in findings {
+            match finding {
+                Ok(good) => say(&format!("ok     {name}: {good}\n"))?,
+                Err(bad) => {
+                    wrong += 1;
+                    say(&format!("WRONG  {name}: {bad}\n"))?;
+                }
             }
         }
+        if wrong > 0 { Err(format!("{wrong} of {all} parts cannot be used as they are").into()) } else { Ok(()) }
     }
-    if wrong > 0 { Err(format!("{wrong} of 3 parts cannot be used as they are").into()) } else { Ok(()) }
+}
+
+async fn key_set(url: &str) -> Result<String, String> {
+    auth::look_at_url(&url.parse().map_err(|why| format!("ORDERFLOW_JWKS_URL {why}"))?).await
 }
 
 async fn postgresql(url: &str) -> Result<String, String> {

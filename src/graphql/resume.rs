@@ -8,12 +8,9 @@
 //! Cursors wait in the order of the results, one a result, for the sender to take both. There are as many as there are results
 //! under way between the two; the sender asks for the next result only when the last one is on the wire, so that is one.
 
-use super::error::ErrorCode;
+use super::{error::ErrorCode, executor::Prepared};
 use crate::query::{Followed, OrderUpdate, QueryError};
-use async_graphql::{
-    Context, Name, Request, ServerError,
-    parser::types::{OperationType, Selection},
-};
+use async_graphql::{Context, ServerError};
 use std::{
     collections::VecDeque,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
@@ -21,7 +18,7 @@ use std::{
 use tokio::sync::oneshot;
 
 /// What resolvers know of the reader.
-struct Reader {
+pub struct Reader {
     last: Option<String>,
     told: Mutex<Told>,
 }
@@ -46,16 +43,30 @@ pub struct Places {
 }
 
 impl Places {
-    /// Prepares a request to be sent as events, after the event that the client has seen last, if it says one.
+    /// Those of an operation that is about to be sent as events, after the event that the client has seen last, if it says one.
     ///
-    /// A subscription to one order or to a list of them can go on. An operation that follows several things at once has no ids,
-    /// because an id can only be the place of one; a product has no log and begins with its newest state anyway; and what is no
-    /// subscription ends with its answer. For all of these the last id means nothing and is not looked at.
+    /// A subscription to one order or to a list of them can go on. A product has no log and begins with its newest state anyway,
+    /// and what is no subscription ends with its answer. For these the last id means nothing and is not looked at.
     ///
     /// # Errors
     /// `BAD_USER_INPUT`: the id is none of this subscription's.
-    pub fn begin(mut request: Request, last_event_id: Option<&str>) -> Result<(Request, Self), ServerError> {
-        let Some(followed) = followed(&mut request)? else { return Ok((request, Self { reader: None, start: None })) };
+    pub fn of(prepared: &mut Prepared, last_event_id: Option<&str>) -> Result<Self, ServerError> {
+        let followed = match prepared.follows() {
+            Some("orderChanged") => Followed::Order,
+            Some("ordersChanged") => Followed::Orders,
+            _ => return Ok(Self::none()),
+        };
+        let (reader, places) = Self::begin(followed, last_event_id)?;
+        prepared.tell(reader);
+        Ok(places)
+    }
+
+    /// Of an operation that has none.
+    pub fn none() -> Self {
+        Self { reader: None, start: None }
+    }
+
+    fn begin(followed: Followed, last_event_id: Option<&str>) -> Result<(Arc<Reader>, Self), ServerError> {
         if last_event_id.is_some_and(|id| !followed.has(id)) {
             return Err(ErrorCode::BadUserInput.server_error(
                 "Last-Event-ID is not the id of an event of this subscription; send it as it was received, or subscribe without \
@@ -65,7 +76,7 @@ impl Places {
         let (sender, start) = oneshot::channel();
         let told = Mutex::new(Told { start: Some(sender), places: VecDeque::new() });
         let reader = Arc::new(Reader { last: last_event_id.map(str::to_owned), told });
-        Ok((request.data(reader.clone()), Self { reader: Some(reader), start: Some(start) }))
+        Ok((reader.clone(), Self { reader: Some(reader), start: Some(start) }))
     }
 
     /// The place where the operation begins. A list says nothing until something happens, and whoever is cut off before that
@@ -87,23 +98,6 @@ impl Places {
         self.start = None;
         self.reader.as_ref()?.told().places.pop_front().flatten()
     }
-}
-
-/// What the operation that will be executed follows, if it is one thing that can be gone on with.
-fn followed(request: &mut Request) -> Result<Option<Followed>, ServerError> {
-    let name = request.operation_name.clone();
-    let document = request.parsed_query().map_err(|error| ErrorCode::ParseFailed.put_on(error))?;
-    let chosen = document.operations.iter().find(|(key, _)| name.is_none() || key.map(Name::as_str) == name.as_deref());
-    let Some((_, operation)) = chosen.filter(|(_, operation)| operation.node.ty == OperationType::Subscription) else {
-        return Ok(None);
-    };
-    let [only] = operation.node.selection_set.node.items.as_slice() else { return Ok(None) };
-    let Selection::Field(field) = &only.node else { return Ok(None) };
-    Ok(match field.node.name.node.as_str() {
-        "orderChanged" => Some(Followed::Order),
-        "ordersChanged" => Some(Followed::Orders),
-        _ => None,
-    })
 }
 
 /// The other end, for resolvers.
@@ -141,49 +135,29 @@ mod tests {
     use super::*;
     use base64::{Engine, engine::general_purpose::URL_SAFE_NO_PAD};
 
-    fn begun(query: &str, id: Option<&str>) -> Result<bool, String> {
-        Places::begin(Request::new(query), id).map(|(_, places)| places.reader.is_some()).map_err(|error| error.message)
-    }
-
-    #[test]
-    fn only_one_thing_that_has_a_log_can_be_gone_on_with() {
-        assert_eq!(begun("subscription { orderChanged(id: \"x\") { kind } }", None), Ok(true));
-        assert_eq!(begun("query A { me { id } } subscription B { o: ordersChanged { kind } }", None), Ok(false));
-        let named = Request::new("query A { me { id } } subscription B { o: ordersChanged { kind } }").operation_name("B");
-        assert!(Places::begin(named, None).is_ok_and(|(_, places)| places.reader.is_some()));
-        for query in [
-            "{ me { id } }",
-            "mutation { ordersChanged { kind } }",
-            "subscription { productChanged(id: \"x\") { sku } }",
-            "subscription { a: ordersChanged { kind } b: ordersChanged { kind } }",
-        ] {
-            assert_eq!(begun(query, Some("garbage")), Ok(false), "{query}");
-        }
-    }
-
     #[test]
     fn an_id_is_one_of_the_subscription_or_refused() {
         let (one, list) = (URL_SAFE_NO_PAD.encode("o 1 2 3"), URL_SAFE_NO_PAD.encode("l 0:7 1:9"));
-        let (order, orders) = ("subscription { orderChanged(id: \"x\") { kind } }", "subscription { ordersChanged { kind } }");
-        assert_eq!((begun(order, Some(&one)), begun(orders, Some(&list))), (Ok(true), Ok(true)));
-        for (query, id) in
-            [(order, list.as_str()), (orders, &one), (order, "garbage"), (orders, "é"), (orders, &"A".repeat(9_000))]
-        {
-            assert!(begun(query, Some(id)).is_err_and(|message| message.contains("Last-Event-ID")), "{id}");
+        let begun = |followed, id: &str| Places::begin(followed, Some(id)).map(|(reader, _)| Teller(Some(reader)).after(None));
+        for (followed, good, wrong) in [(Followed::Order, &one, &list), (Followed::Orders, &list, &one)] {
+            // It is newer than what stands in the request.
+            assert_eq!(begun(followed, good).unwrap().as_ref(), Some(good));
+            for id in [wrong, "", "garbage", "é", &"A".repeat(9_000)] {
+                assert!(begun(followed, id).is_err_and(|error| error.message.contains("Last-Event-ID")), "{id}");
+            }
         }
+        let (reader, _) = Places::begin(Followed::Order, None).unwrap();
+        assert_eq!(Teller(Some(reader)).after(Some(one.clone())), Some(one));
     }
 
     #[tokio::test]
     async fn a_start_is_told_once_and_not_after_a_result() {
-        let query = "subscription { ordersChanged { kind } }";
-        let shared = |places: &Places| Teller(places.reader.clone());
-        let begin = || Places::begin(Request::new(query), None).unwrap().1;
-        let mut places = begin();
-        shared(&places).tell_start("here".into());
+        let (reader, mut places) = Places::begin(Followed::Orders, None).unwrap();
+        Teller(Some(reader)).tell_start("here".into());
         assert_eq!(places.start().await, "here");
         assert!(futures_util::poll!(std::pin::pin!(places.start())).is_pending());
-        let mut late = begin();
-        shared(&late).tell_start("here".into());
+        let (reader, mut late) = Places::begin(Followed::Orders, None).unwrap();
+        Teller(Some(reader)).tell_start("here".into());
         assert_eq!(late.next(), None, "an error has no place");
         assert!(futures_util::poll!(std::pin::pin!(late.start())).is_pending());
     }

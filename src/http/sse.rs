@@ -14,8 +14,8 @@
 //! the same process each time, and ours keep none. What it is for, many operations on one connection, WebSocket and HTTP/2 do.
 
 use super::{Api, answer, negotiate::Form};
-use crate::graphql::Places;
-use async_graphql::{Request, Response};
+use crate::graphql::{Caller, Places, Prepared};
+use async_graphql::Response;
 use axum::{
     body::Body,
     http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header},
@@ -38,11 +38,11 @@ const COMPLETE: &str = "event: complete\ndata: \n\n";
 
 /// Executes any operation and sends each result as an event, then `complete`. Ends when the process drains, so that the client
 /// comes back to another one, and with the token (`expires_at`, in seconds since 1970).
-pub fn stream(api: &Api, request: Request, headers: &HeaderMap, expires_at: Option<i64>) -> HttpResponse {
+pub fn stream(api: &Api, mut prepared: Prepared, caller: Caller, headers: &HeaderMap, expires_at: Option<i64>) -> HttpResponse {
     let last = headers.get(LAST_EVENT_ID).map(|id| String::from_utf8_lossy(id.as_bytes()));
-    let (request, places) = match Places::begin(request, last.as_deref().filter(|id| !id.is_empty())) {
-        Ok(begun) => begun,
-        Err(error) => return answer::refused(Form::EventStream, StatusCode::BAD_REQUEST, error),
+    let places = match Places::of(&mut prepared, last.as_deref().filter(|id| !id.is_empty())) {
+        Ok(places) => places,
+        Err(error) => return answer::refused(Form::EventStream, StatusCode::BAD_REQUEST, vec![error]),
     };
     let (shutdown, now) = (api.shutdown.clone(), api.clock.now().unix_timestamp());
     let left = expires_at.map_or(YEAR, |at| Duration::from_secs(u64::try_from(at - now).unwrap_or(0)).min(YEAR));
@@ -52,7 +52,7 @@ pub fn stream(api: &Api, request: Request, headers: &HeaderMap, expires_at: Opti
             () = tokio::time::sleep(left) => {}
         }
     };
-    let results = api.schema.execute_stream(request);
+    let results = api.executor.stream(prepared, caller);
     respond(events(results, places, end, HEARTBEAT))
 }
 
@@ -109,10 +109,6 @@ mod tests {
         },
     };
 
-    fn no_places() -> Places {
-        Places::begin(Request::new("{ me { id } }"), None).unwrap().1
-    }
-
     #[tokio::test]
     async fn a_result_is_made_when_it_is_asked_for_and_not_earlier() {
         let made = Arc::new(AtomicUsize::new(0));
@@ -121,7 +117,7 @@ mod tests {
             counted.fetch_add(1, Ordering::Relaxed);
             Response::new(Value::from(true))
         });
-        let mut body = respond(events(results, no_places(), pending(), HEARTBEAT)).into_body().into_data_stream();
+        let mut body = respond(events(results, Places::none(), pending(), HEARTBEAT)).into_body().into_data_stream();
         for sent in 0..3 {
             assert_eq!(made.load(Ordering::Relaxed), sent);
             assert_eq!(body.next().await.unwrap().unwrap(), "event: next\ndata: {\"data\":true}\n\n");
@@ -131,7 +127,7 @@ mod tests {
     #[tokio::test]
     async fn a_silent_line_is_kept_alive_by_comments() {
         let heartbeat = Duration::from_millis(20);
-        let mut events = Box::pin(events(stream::pending(), no_places(), pending(), heartbeat));
+        let mut events = Box::pin(events(stream::pending(), Places::none(), pending(), heartbeat));
         let begun = tokio::time::Instant::now();
         for beat in 1..=3 {
             assert_eq!(events.next().await.unwrap(), COMMENT);
@@ -141,10 +137,10 @@ mod tests {
 
     #[tokio::test]
     async fn the_end_has_data_so_that_a_browser_tells_of_it() {
-        let empty = events(stream::empty(), no_places(), pending(), HEARTBEAT);
+        let empty = events(stream::empty(), Places::none(), pending(), HEARTBEAT);
         assert_eq!(empty.collect::<Vec<_>>().await, ["event: complete\ndata: \n\n"]);
         // What has ended does not go on, however much there is.
-        let cut = events(stream::repeat_with(|| Response::new(Value::Null)), no_places(), ready(()), HEARTBEAT);
+        let cut = events(stream::repeat_with(|| Response::new(Value::Null)), Places::none(), ready(()), HEARTBEAT);
         assert_eq!(cut.collect::<Vec<_>>().await, ["event: complete\ndata: \n\n"]);
     }
 }

@@ -93,7 +93,7 @@ impl Places {
     }
 
     /// The place after the next result, if it has one: an error has none.
-    pub fn next(&mut self) -> Option<String> {
+    pub fn take(&mut self) -> Option<String> {
         // What comes later is a later place.
         self.start = None;
         self.reader.as_ref()?.told().places.pop_front().flatten()
@@ -158,7 +158,7 @@ mod tests {
         assert!(futures_util::poll!(std::pin::pin!(places.start())).is_pending());
         let (reader, mut late) = Places::begin(Followed::Orders, None).unwrap();
         Teller(Some(reader)).tell_start("here".into());
-        assert_eq!(late.next(), None, "an error has no place");
+        assert_eq!(late.take(), None, "an error has no place");
         assert!(futures_util::poll!(std::pin::pin!(late.start())).is_pending());
     }
 }

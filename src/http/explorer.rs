@@ -58,7 +58,8 @@ async fn fresh_settings(State(api): State<Api>) -> Response {
 
 async fn asset(Path(name): Path<String>, wanted: HeaderMap) -> Response {
     // The page is at its own address, and the compressed form of a file at that of the file.
-    let asset = Some(&name).filter(|name| *name != "index.html" && !name.ends_with(".gz"));
+    let packed = std::path::Path::new(&name).extension().is_some_and(|kind| kind == "gz");
+    let asset = Some(&name).filter(|name| *name != "index.html" && !packed);
     let Some(file) = asset.and_then(|name| Assets::get(name)) else { return StatusCode::NOT_FOUND.into_response() };
     let packed = Assets::get(&format!("{name}.gz"));
     let (varies, packed) = (packed.is_some(), packed.filter(|_| takes_gzip(&wanted)));

@@ -84,7 +84,7 @@ fn events(
             () = &mut end => None,
             // An id alone: a client keeps it, and tells nobody.
             place = places.start() => Some(format!("id: {place}\n\n")),
-            result = results.next() => result.map(|result| next(&result, places.next())),
+            result = results.next() => result.map(|result| next(&result, places.take())),
             () = tokio::time::sleep(heartbeat) => Some(COMMENT.to_owned()),
         };
         Some(event.map_or_else(|| (COMPLETE.to_owned(), None), |event| (event, Some((results, places, end)))))

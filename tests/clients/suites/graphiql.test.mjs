@@ -124,7 +124,7 @@ describe('the token of a subscription that runs', () => {
     const [ada, tea] = [await customer(), await product()];
     const order = await ada.place([[tea, 1]]);
     const explorer = await Explorer.open(t, browser, URL_OF_SERVER);
-    const brief = token(ada.id, 'CUSTOMER', 12);
+    const brief = token(ada.id, 'CUSTOMER', 15);
     await explorer.write(follow(order), brief);
     await explorer.execute();
     await explorer.shows('"kind": "SNAPSHOT"');

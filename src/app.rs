@@ -4,7 +4,7 @@
 use crate::{
     auth::Keys,
     clock::{Clock, Ids},
-    command::{self, Bus, Database, relay},
+    command::{self, Backlog, Bus, Database, relay},
     config::{Config, Parts, Role, Work},
     graphql::{self, Writer},
     health::Beat,
@@ -105,15 +105,18 @@ pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) ->
         shutdown.supervise("housekeeping", housekeeping);
     }
     if let Some(beat) = &beats.projector {
+        store.keep_changes(config.work.keep_changes).await.map_err(|e| StartError::Store(e.to_string()))?;
         let settings = projector::Settings { bus: config.parts.bus.clone(), batch: config.work.projector_batch };
         let task = projector::run(store.clone(), settings, clock.clone(), beat.clone(), shutdown.clone());
         shutdown.supervise("projector", task);
     }
-    let health = beats.health(config, &database, &store, clock, &shutdown)?;
-    let addr = match (&beats.feed, keys) {
-        (Some(beat), Some(keys)) => {
+    let backlog = beats.feed.as_ref().map(|_| Backlog::bounded(config.work.max_backlog));
+    let health = beats.health(config, &database, &store, backlog.as_ref(), clock, &shutdown)?;
+    let addr = match (&beats.feed, keys, backlog) {
+        (Some(beat), Some(keys), Some(backlog)) => {
             shutdown.supervise("feed", feed.run(clock.clone(), beat.clone(), shutdown.clone()));
-            let bus = Bus::start(&database, config.work.command, clock, ids, &committed, &shutdown);
+            shutdown.supervise("backlog", backlog.clone().watch(database.clone(), shutdown.clone()));
+            let bus = Bus::start(&database, config.work.command, clock, ids, &committed, &backlog, &shutdown);
             let writer = Writer { bus, clock: clock.clone(), ids: ids.clone() };
             let executor = graphql::executor(writer, reader.clone(), &config.http.limits)?;
             Some(serve_api(config, executor, keys, health, clock).await?)
@@ -135,6 +138,7 @@ impl Beats {
         config: &Config,
         database: &Database,
         store: &Store,
+        backlog: Option<&Backlog>,
         clock: &Clock,
         shutdown: &Shutdown,
     ) -> Result<Health, StartError> {
@@ -152,6 +156,7 @@ impl Beats {
         let checks = Checks {
             database: database.clone(),
             store: store.clone(),
+            backlog: backlog.cloned(),
             feed: self.feed.clone(),
             relay: self.relay.clone(),
             projector: self.projector.clone(),

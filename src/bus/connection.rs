@@ -1,7 +1,7 @@
 //! One connection to the broker, and when to try again after losing it.
 
 use super::{BusError, topology};
-use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
+use lapin::{Channel, Connection, ConnectionProperties, uri::AMQPUri};
 use std::time::Duration;
 
 /// Where the broker is, and how work is divided.
@@ -29,6 +29,15 @@ pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connectio
         Ok(connection)
     };
     tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| BusError::Timeout(PATIENCE))?
+}
+
+/// How long the broker may take to answer a question that costs it nothing. A heartbeat would take four times as long to say that
+/// a line is dead, and would say nothing of a broker that is up and does no work.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Asks the broker whether it is there, and whether it still has what events are published to.
+pub(super) async fn ask(channel: &Channel) -> Result<(), BusError> {
+    tokio::time::timeout(ANSWER, topology::look(channel)).await.map_err(|_| BusError::Timeout(ANSWER))?
 }
 
 /// Waits between attempts: 100 ms doubling to 5 s, each spread over half of itself so that processes do not come back in step.

@@ -39,6 +39,14 @@ impl Publisher {
         Ok(Self { _connection: connection, channel })
     }
 
+    /// Asks the broker whether it is there: a line on which nothing is sent looks well for as long as nobody asks.
+    ///
+    /// # Errors
+    /// It is not, and the publisher is of no more use.
+    pub async fn ask(&self) -> Result<(), BusError> {
+        connection::ask(&self.channel).await
+    }
+
     /// Publishes all messages in order without waiting between them, then waits for the confirms. The answer says of each whether
     /// the broker has taken it; a message that no queue wanted, or that the broker refused, was not.
     ///

@@ -12,7 +12,7 @@
 
 use super::BusError;
 use lapin::{
-    Connection, ExchangeKind,
+    Channel, Connection, ExchangeKind,
     options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
@@ -60,6 +60,12 @@ pub(super) async fn declare(connection: &Connection, partitions: u16) -> Result<
     }
     channel.close(200, "declared".into()).await?;
     Ok(())
+}
+
+/// Looks whether the exchange for events is there; the broker answers from memory.
+pub(super) async fn look(channel: &Channel) -> Result<(), BusError> {
+    let look = ExchangeDeclareOptions { passive: true, durable: true, auto_delete: false, internal: false, nowait: false };
+    Ok(channel.exchange_declare(EVENTS.into(), ExchangeKind::Topic, look, FieldTable::default()).await?)
 }
 
 fn arguments() -> FieldTable {

@@ -8,7 +8,7 @@ mod token;
 use crate::{
     app,
     clock::{Clock, Ids},
-    command::{self, Bus},
+    command::{self, Backlog, Bus},
     config::{Config, LogOptions, PartsOptions, WorkOptions},
     demo, graphql,
     shutdown::Shutdown,
@@ -118,7 +118,7 @@ impl Writing {
         let (parts, work) = (Config::parts(&both.parts)?, Config::work(&both.work)?);
         let (database, _) = app::connect(&parts).await?;
         let (clock, ids, shutdown) = (Clock::system(), Ids::system(), Shutdown::new());
-        let bus = Bus::start(&database, work.command, &clock, &ids, &Arc::new(Notify::new()), &shutdown);
+        let bus = Bus::start(&database, work.command, &clock, &ids, &Arc::new(Notify::new()), &Backlog::unbounded(), &shutdown);
         Ok(Self { database, bus, clock, ids, shutdown })
     }
 

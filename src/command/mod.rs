@@ -7,6 +7,7 @@
 //!
 //! This module refuses to know MongoDB, GraphQL, or anything of the read side.
 
+mod backlog;
 mod bus;
 mod group;
 pub mod housekeeping;
@@ -31,6 +32,7 @@ mod update_product;
 mod update_user_profile;
 
 pub use adjust_stock::AdjustStock;
+pub use backlog::Backlog;
 pub use bus::{Bus, Settings};
 pub use cancel_order::CancelOrder;
 pub use create_product::CreateProduct;
@@ -95,6 +97,9 @@ pub enum Fault {
     /// As many commands wait as may wait.
     #[error("the server has too many commands in hand")]
     Busy,
+    /// As many events wait to be published as may wait. The command was not carried out.
+    #[error("too many events wait to be published")]
+    Backlog,
     /// PostgreSQL cannot be reached or did not answer.
     #[error("the write side is unavailable")]
     Unavailable,

@@ -4,6 +4,12 @@
 //! Dying anywhere in it publishes some events again and loses none; readers know duplicates by their version. Any number of
 //! relays may run, and the turn goes to whoever is free. All must be configured with the same number of shards: another number
 //! means other turns, and two relays could then publish one key's events at once.
+//!
+//! Events go in the order of their positions, the oldest first. After an outage a fresh event waits for all that waits before it,
+//! and for no more: the backlog is bounded, what is committed meanwhile comes behind, and the projector takes from all partitions
+//! in turn, so that one long queue does not hold up the others. While the broker refuses (a queue is full: the read side is away)
+//! the oldest are tried again after a pause, and what comes behind more than a batch of refused ones waits with them. The hash
+//! fills the queues alike, so a refusal means that nearly all are full.
 
 use super::{
     Database,
@@ -12,12 +18,16 @@ use super::{
 use crate::{
     bus::{self, Backoff, Outgoing, Publisher},
     clock::Clock,
-    health::Beat,
+    health::{Beat, PULSE},
     shutdown::Shutdown,
     value::Time,
 };
 use sea_orm::TransactionTrait;
-use std::{collections::HashSet, sync::Arc, time::Duration};
+use std::{
+    collections::HashSet,
+    sync::Arc,
+    time::{Duration, Instant},
+};
 use tokio::sync::Notify;
 
 /// How long a batch may take; the broker's confirms alone may take half of it.
@@ -85,11 +95,28 @@ impl Relay {
         shutdown: &Shutdown,
     ) -> Result<(), Box<dyn std::error::Error + Send + Sync>> {
         let publisher = Publisher::connect(&self.settings.bus).await?;
+        let mut asked = Instant::now();
         loop {
             // Registered before looking, so that a commit between looking and waiting still wakes.
-            let woken = self.wake.notified();
+            let mut woken = std::pin::pin!(self.wake.notified());
+            let looked = Instant::now();
             // Silence on the wire is no state to stay in: everything begins anew, with other connections.
             let done = tokio::time::timeout(PATIENCE, self.pump(&publisher)).await.map_err(|_| "nothing came for too long")??;
+            if let Pumped::Refused(refused) = done {
+                // No beat, for nothing moves as it should; and the queues need time, not more of the same.
+                backoff.reset();
+                let wait = backoff.pause();
+                let retry_in_ms = wait.as_millis();
+                // Many times a second; the counter and the age of the outbox are what operators look at.
+                tracing::debug!(refused, shard = self.shard, retry_in_ms, "the broker refused events: a queue is full");
+                tokio::time::sleep(wait).await;
+                continue;
+            }
+            // An outbox that is empty, or another's turn, says nothing about the broker.
+            if asked.elapsed() > PULSE {
+                publisher.ask().await?;
+                asked = Instant::now();
+            }
             backoff.reset();
             self.beat.beat(self.clock.now());
             if done == Pumped::Full && !shutdown.is_draining() {
@@ -98,10 +125,17 @@ impl Relay {
             if shutdown.is_draining() {
                 return Ok(());
             }
-            tokio::select! {
-                () = woken => {}
-                () = tokio::time::sleep(self.settings.sweep) => {}
-                () = shutdown.draining() => return Ok(()),
+            while looked.elapsed() < self.settings.sweep {
+                tokio::select! {
+                    () = &mut woken => break,
+                    () = tokio::time::sleep(self.settings.sweep.saturating_sub(looked.elapsed()).min(PULSE)) => {}
+                    () = shutdown.draining() => return Ok(()),
+                }
+                if asked.elapsed() >= PULSE {
+                    publisher.ask().await?;
+                    asked = Instant::now();
+                    self.beat.beat(self.clock.now());
+                }
             }
         }
     }
@@ -125,7 +159,11 @@ impl Relay {
         tx.commit().await?;
         if refused > 0 {
             metrics::counter!("orderflow_relay_refused_total").increment(refused as u64);
-            return Err(format!("the broker refused {refused} of {} events: a queue is full or missing", pending.len()).into());
+            if refused == pending.len() {
+                // Connecting anew also makes queues that somebody has deleted.
+                return Err(format!("the broker refused all of {refused} events: the queues are full or missing").into());
+            }
+            return Ok(Pumped::Refused(refused));
         }
         Ok(if full { Pumped::Full } else { Pumped::Some })
     }
@@ -138,6 +176,8 @@ enum Pumped {
     Some,
     /// There may be more.
     Full,
+    /// The broker took some, and not so many, because a queue is full.
+    Refused(usize),
 }
 
 fn messages(pending: &[Pending], clock: &Clock) -> Result<Vec<Outgoing>, serde_json::Error> {

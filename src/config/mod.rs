@@ -51,6 +51,8 @@ pub struct Parts {
 #[derive(Debug, Clone)]
 pub struct Work {
     pub command: crate::command::Settings,
+    /// Events that may wait in the outbox; at that commands are refused.
+    pub max_backlog: u64,
     pub relay_shards: u32,
     pub relay_batch: u32,
     pub relay_sweep: Duration,
@@ -152,6 +154,7 @@ fn work(options: &WorkOptions, problems: &mut Problems) -> Work {
             group: problems.number("ORDERFLOW_COMMAND_GROUP", &options.command_group, 1, 1_000),
             patience: problems.duration("ORDERFLOW_COMMAND_PATIENCE", &options.command_patience, 1, 600),
         },
+        max_backlog: problems.number("ORDERFLOW_MAX_BACKLOG", &options.max_backlog, 1, 10_000_000),
         relay_shards: problems.number("ORDERFLOW_RELAY_SHARDS", &options.relay_shards, 1, 64),
         relay_batch: problems.number("ORDERFLOW_RELAY_BATCH", &options.relay_batch, 1, 10_000),
         // Never without a pause: an empty outbox would be looked at all the time.

@@ -56,6 +56,9 @@ pub struct WorkOptions {
     /// How long a client waits for a command before it is told UNAVAILABLE
     #[arg(long, env = "ORDERFLOW_COMMAND_PATIENCE", default_value = "10s")]
     pub command_patience: String,
+    /// Events that may wait to be published; at that new commands are refused as BUSY
+    #[arg(long, env = "ORDERFLOW_MAX_BACKLOG", default_value = "100000")]
+    pub max_backlog: String,
     /// Parts of the outbox that are relayed at the same time; the same in all processes
     #[arg(long, env = "ORDERFLOW_RELAY_SHARDS", default_value = "1")]
     pub relay_shards: String,

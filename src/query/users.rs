@@ -1,6 +1,10 @@
 //! Questions about users.
 
-use super::{QueryError, Reader, store::names, view::UserView};
+use super::{
+    QueryError, Reader,
+    store::{answer, names},
+    view::UserView,
+};
 use crate::value::{UserId, Viewer};
 use mongodb::bson::doc;
 
@@ -11,6 +15,6 @@ impl Reader {
             return Ok(None);
         }
         let filter = doc! { "_id": id.to_string(), "version": { "$gt": 0 } };
-        Ok(self.store.collection::<UserView>(names::USERS).find_one(filter).await?)
+        Ok(answer(self.store.collection::<UserView>(names::USERS).find_one(filter)).await?)
     }
 }

@@ -1,6 +1,7 @@
 //! The command line, as an operator has it: the real binary, on servers of its own.
 
 mod process;
+mod rolling;
 mod serve;
 mod tokens;
 

@@ -3,6 +3,7 @@
 
 mod broken;
 mod parked;
+mod pressure;
 
 use crate::support::{
     Client, TestApp,

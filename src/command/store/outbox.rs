@@ -72,6 +72,13 @@ pub(in crate::command) async fn backlog(db: &Database) -> Result<(i64, Option<Ti
     Ok((row.try_get("", "waiting")?, row.try_get("", "since")?))
 }
 
+/// How many events wait, counted up to `most`.
+pub(in crate::command) async fn waiting(db: &Database, most: i64) -> Result<i64, DbErr> {
+    let statement = sql("SELECT count(*) AS waiting FROM (SELECT 1 FROM outbox LIMIT $1) waiting", [most.into()]);
+    let row = db.0.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound("outbox".into()))?;
+    row.try_get("", "waiting")
+}
+
 /// Hears of commits of other processes.
 pub(in crate::command) async fn listener(db: &Database) -> Result<sqlx::postgres::PgListener, sqlx::Error> {
     let mut listener = sqlx::postgres::PgListener::connect_with(db.0.get_postgres_connection_pool()).await?;

@@ -4,16 +4,19 @@ use super::{Feed, News, Topic};
 use crate::{
     bus::Backoff,
     clock::Clock,
-    health::Beat,
+    health::{Beat, PULSE},
     query::{
-        store::{StoreError, names},
+        store::{ANSWER, StoreError, answer, names, within},
         view::{Change, ChangeId, ProductView},
     },
     shutdown::Shutdown,
 };
 use mongodb::bson::{Document, RawDocumentBuf, deserialize_from_slice, doc};
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// An event of the change stream, as far as we ask for it.
 #[derive(Deserialize)]
@@ -54,34 +57,22 @@ impl Feed {
     }
 
     async fn watch_until_lost(&self, clock: &Clock, beat: &Beat, backoff: &mut Backoff) -> Result<(), StoreError> {
-        let pipeline = [
-            doc! { "$match": {
-                "operationType": { "$in": ["insert", "replace", "update", "drop", "rename", "dropDatabase", "invalidate"] },
-                "$or": [
-                    { "ns.coll": names::CHANGES, "operationType": "insert" },
-                    { "ns.coll": { "$in": [names::PRODUCTS, names::USERS] } },
-                    { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
-                ],
-            } },
-            // Users' documents are only a signal to those who wait for them.
-            doc! { "$project": { "operationType": 1, "ns": 1, "documentKey": 1,
-            "fullDocument": { "$cond": [{ "$eq": ["$ns.coll", names::USERS] }, "$$REMOVE", "$fullDocument"] } } },
-        ];
-        // An empty answer each second shows that the stream lives.
-        let watch = self.store.database.watch().pipeline(pipeline).max_await_time(Duration::from_secs(1));
-        let mut stream = watch.await?.with_type::<Noticed>();
+        // An empty answer with each beat shows that the stream lives. It is never resumed by a token of ours: where it left off
+        // may be gone from the oplog, and the log knows better what is missing.
+        let watch = self.store.database.watch().pipeline(pipeline()).max_await_time(PULSE);
+        let mut stream = answer(watch).await?.with_type::<Noticed>();
         // From here on nothing escapes the stream; what came before is in the log.
         self.catch_up_all().await?;
         backoff.reset();
-        let mut swept = std::time::Instant::now();
+        let mut swept = Instant::now();
         loop {
-            if let Some(noticed) = stream.next_if_any().await? {
+            if let Some(noticed) = within(ANSWER, stream.next_if_any()).await? {
                 self.notice(noticed).await?;
             }
             // By time and not when nothing comes: under steady load something always does.
             if swept.elapsed() > Duration::from_secs(1) {
                 self.hub().sweep();
-                swept = std::time::Instant::now();
+                swept = Instant::now();
             }
             beat.beat(clock.now());
             if !stream.is_alive() {
@@ -123,7 +114,7 @@ impl Feed {
 
     /// Publishes a change in its place: a repeated one is dropped, and what is missing before it is read from the log first.
     async fn take(&self, change: Change) -> Result<(), StoreError> {
-        let seen = self.hub().seen.get(&change.id.partition).copied().unwrap_or(0);
+        let seen = self.seen(change.id.partition).await?.map_or(0, |place| place.number);
         if change.id.number <= seen {
             return Ok(());
         }
@@ -143,19 +134,21 @@ impl Feed {
             self.started.send_replace(true);
             return Ok(());
         }
-        for (partition, number) in newest {
-            self.catch_up(partition, number).await?;
+        self.hub().adopt(&newest);
+        for (partition, place) in newest {
+            self.catch_up(partition, place.number).await?;
         }
+        self.hub().look_again();
         Ok(())
     }
 
     async fn catch_up(&self, partition: i32, upto: i64) -> Result<(), StoreError> {
         loop {
-            let seen = self.hub().seen.get(&partition).copied().unwrap_or(0);
+            let seen = self.hub().seen.get(&partition).map_or(0, |place| place.number);
             if seen >= upto {
                 return Ok(());
             }
-            let missed = self.changes(ChangeId { partition, number: seen }, upto, None).await?;
+            let missed = self.changes(ChangeId { partition, number: seen }, upto, None).await?.changes;
             metrics::counter!("orderflow_feed_caught_up_total").increment(missed.len() as u64);
             if missed.is_empty() {
                 // The log does not reach back so far.
@@ -174,4 +167,25 @@ impl Feed {
             }
         }
     }
+}
+
+/// What the stream is asked for: changes of orders, products and users, and whatever means that the rest must be looked at anew.
+fn pipeline() -> [Document; 2] {
+    let (news, numbered) = ([names::PRODUCTS, names::USERS], [names::CHANGES, names::POSITIONS]);
+    let all = [names::PRODUCTS, names::USERS, names::CHANGES, names::POSITIONS];
+    [
+        doc! { "$match": {
+            "operationType": { "$in": ["insert", "replace", "update", "drop", "rename", "dropDatabase", "invalidate"] },
+            "$or": [
+                { "ns.coll": names::CHANGES, "operationType": "insert" },
+                { "ns.coll": { "$in": news.to_vec() } },
+                { "ns.coll": { "$in": numbered.to_vec() }, "operationType": { "$in": ["drop", "rename"] } },
+                { "to.coll": { "$in": all.to_vec() }, "operationType": "rename" },
+                { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
+            ],
+        } },
+        // Users' documents are only a signal to those who wait for them.
+        doc! { "$project": { "operationType": 1, "ns": 1, "documentKey": 1,
+        "fullDocument": { "$cond": [{ "$eq": ["$ns.coll", names::USERS] }, "$$REMOVE", "$fullDocument"] } } },
+    ]
 }

@@ -19,12 +19,12 @@ use crate::{
     bus::{self, Backoff, Batch, Consumer},
     clock::Clock,
     event::Envelope,
-    health::Beat,
+    health::{Beat, PULSE},
     shutdown::Shutdown,
     value::Time,
 };
 use load::Touched;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc};
 use working_set::{Arrived, Verdict, WorkingSet};
 use write::WaitingRoom;
 
@@ -68,8 +68,11 @@ async fn project_until_lost(
         beat.beat(clock.now());
         let batch = tokio::select! {
             batch = consumer.next() => batch?,
-            // Idle: the link lives, or its heartbeat would have ended it.
-            () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+            // Idle, or cut off: only the broker can tell.
+            () = tokio::time::sleep(PULSE) => {
+                consumer.ask().await?;
+                continue;
+            }
             () = shutdown.draining() => {
                 consumer.leave().await;
                 return Ok(());

@@ -12,7 +12,7 @@ use crate::{
     clock::Clock,
     event::{Event, Stream, UserEvent},
     query::{
-        store::{Store, StoreError, names, transact},
+        store::{Store, StoreError, answer, names, transact},
         view::{OrderView, UserView},
     },
     value::UserId,
@@ -35,7 +35,7 @@ pub async fn ahead(store: &Store, events: &[Arrived], clock: &Clock) -> Result<(
         }
         let known = match users.remove(&id) {
             Some(user) => Some(user),
-            None => store.collection::<UserView>(names::USERS).find_one(doc! { "_id": id.to_string() }).await?,
+            None => answer(store.collection::<UserView>(names::USERS).find_one(doc! { "_id": id.to_string() })).await?,
         };
         let Some(mut user) = known else { continue };
         let mut next = Some(arrived.clone());
@@ -44,7 +44,7 @@ pub async fn ahead(store: &Store, events: &[Arrived], clock: &Clock) -> Result<(
             user = super::fold_catalogue::user(user, &event.envelope.meta, change);
             while chunk(store, &event, id, &user, clock).await? {}
             let waited = waiting::key(Stream::User(id), user.version + 1);
-            let found = store.collection::<Waiting>(names::WAITING).find_one(doc! { "_id": waited }).await?;
+            let found = answer(store.collection::<Waiting>(names::WAITING).find_one(doc! { "_id": waited })).await?;
             next = found.and_then(|waited| waited.arrived());
         }
         users.insert(id, user);

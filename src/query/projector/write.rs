@@ -51,9 +51,12 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
     }
     changes.send(store, session, names::CHANGES).await?;
     let mut positions = Bulk::default();
-    if !set.changes.is_empty() {
+    if let Some(first) = set.changes.first() {
+        // Of a numbering that begins here: cursors have it in them, so that those of an earlier one are known for what they are.
+        let epoch = date::to_bson(first.at).timestamp_millis();
         for (partition, number) in &set.positions {
-            positions.upsert(doc! { "_id": partition }, doc! { "$set": { "number": number } });
+            let update = doc! { "$set": { "number": number }, "$setOnInsert": { "epoch": epoch } };
+            positions.upsert(doc! { "_id": partition }, update);
         }
     }
     positions.send(store, session, names::POSITIONS).await?;

@@ -61,7 +61,7 @@ async fn create(store: &Store, collection: &str, keys: impl IntoIterator<Item = 
 }
 
 /// Old changes go away by themselves. A changed setting is applied to the index that is there.
-async fn expire_changes(store: &Store, keep: Duration) -> Result<(), StoreError> {
+pub(super) async fn expire_changes(store: &Store, keep: Duration) -> Result<(), StoreError> {
     let options = IndexOptions::builder().name("expiry".to_owned()).expire_after(keep).build();
     let index = IndexModel::builder().keys(doc! { "at": 1 }).options(options).build();
     match store.collection::<Document>(names::CHANGES).create_index(index).await {

@@ -1,8 +1,10 @@
 //! MongoDB. Only the read side reaches this module.
 
 mod indexes;
+mod patience;
 mod transaction;
 
+pub(super) use patience::{ANSWER, SERVER, answer, within};
 pub(super) use transaction::{Bulk, transact};
 
 use mongodb::{
@@ -48,6 +50,10 @@ impl Store {
         options.max_pool_size = Some(connections.max(1));
         options.server_selection_timeout = Some(Duration::from_secs(3));
         options.connect_timeout = Some(Duration::from_secs(3));
+        // A server that has gone silent is found out after this and the time for connecting, and its connections are ended.
+        options.heartbeat_freq = Some(Duration::from_secs(2));
+        // Routers forget connections on which nothing comes; five minutes is less than any of them allows.
+        options.max_idle_time = Some(Duration::from_secs(300));
         // What is acknowledged survives the loss of a minority of members, and what is read cannot be rolled back.
         options.write_concern = Some(majority());
         options.read_concern = Some(ReadConcern::majority());
@@ -71,6 +77,15 @@ impl Store {
         indexes::ensure(self, keep_changes).await
     }
 
+    /// Applies how long changes are kept, which is all of the schema that is a setting. Of several processes with different ones,
+    /// the one that was started last counts.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn keep_changes(&self, keep: Duration) -> Result<(), StoreError> {
+        answer(indexes::expire_changes(self, keep)).await
+    }
+
     /// What the server says of itself, for `doctor`: its version, the replica set's name if it is one, and whether it is
     /// writable.
     ///
@@ -91,7 +106,7 @@ impl Store {
     /// # Errors
     /// The driver's.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.database.run_command(doc! { "ping": 1 }).await.map(|_| ())
+        answer(self.database.run_command(doc! { "ping": 1 })).await.map(|_| ())
     }
 }
 

@@ -1,6 +1,6 @@
 //! One transaction a batch: what guards a counter and the counter move together, or not at all.
 
-use super::{Store, StoreError, majority};
+use super::{Store, StoreError, majority, patience::TRANSACTION, within};
 use futures_util::future::BoxFuture;
 use mongodb::{
     ClientSession,
@@ -24,14 +24,18 @@ where
     for attempt in 1.. {
         // Snapshot reads: guards are compared with one state of all collections, and anybody else's write to them aborts us.
         session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(majority()).await?;
-        let result = match work(&mut session).await {
-            Ok(value) => commit(&mut session).await.map(|()| value),
-            Err(error) => {
-                // The server ends it anyway when it cannot hear this.
-                let _ = session.abort_transaction().await;
-                Err(error)
+        let whole = async {
+            match work(&mut session).await {
+                Ok(value) => commit(&mut session).await.map(|()| value),
+                Err(error) => {
+                    // The server ends it anyway when it cannot hear this.
+                    let _ = session.abort_transaction().await;
+                    Err(error)
+                }
             }
         };
+        // After silence nobody knows whether it was committed; the versions in the documents will tell.
+        let result = within(TRANSACTION, whole).await;
         match result {
             Err(error) if error.contains_label(TRANSIENT_TRANSACTION_ERROR) && attempt < ATTEMPTS => {
                 metrics::counter!("orderflow_projector_conflicts_total").increment(1);

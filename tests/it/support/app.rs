@@ -20,6 +20,7 @@ pub struct Build {
     roles: Vec<Part>,
     flags: Vec<String>,
     through_proxy: bool,
+    mongodb_uri: Option<String>,
 }
 
 /// The wires to the three servers, for tests that cut them.
@@ -60,9 +61,18 @@ impl Build {
         self
     }
 
+    /// On a MongoDB of its own.
+    pub fn mongodb(mut self, uri: String) -> Self {
+        self.mongodb_uri = Some(uri);
+        self
+    }
+
     pub async fn start(mut self) -> TestApp {
         let name = format!("t_{}", uuid::Uuid::now_v7().simple());
-        let parts = Parts::new(&name).await;
+        let mut parts = Parts::new(&name).await;
+        if let Some(uri) = self.mongodb_uri.take() {
+            parts.mongodb_uri = uri;
+        }
         let mut wires = None;
         if self.through_proxy {
             let (postgres, database_url) = through(&parts.database_url).await;
@@ -97,7 +107,12 @@ impl TestApp {
     }
 
     pub fn build() -> Build {
-        Build { roles: vec![Part::Api, Part::Relay, Part::Projector], flags: vec!["--dev".to_owned()], through_proxy: false }
+        Build {
+            roles: vec![Part::Api, Part::Relay, Part::Projector],
+            flags: vec!["--dev".to_owned()],
+            through_proxy: false,
+            mongodb_uri: None,
+        }
     }
 
     pub fn app(&self) -> &App {
@@ -106,6 +121,11 @@ impl TestApp {
 
     pub fn addr(&self) -> SocketAddr {
         self.app().addr.expect("the app has an API")
+    }
+
+    /// Where its servers are, for processes that join from outside.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     pub fn wires(&self) -> &Wires {
@@ -135,6 +155,11 @@ impl TestApp {
     /// The broker lets nobody new in, or everybody again.
     pub async fn open_broker(&self, open: bool) {
         self.parts.open_broker(open).await;
+    }
+
+    /// The projector's queues hold a few messages only, or as many as they like.
+    pub async fn narrow_queues(&self, narrow: bool) {
+        self.parts.narrow_queues(narrow).await;
     }
 
     pub fn bus(&self) -> orderflow::bus::Settings {

@@ -8,6 +8,7 @@ mod executor;
 mod mutation;
 mod payload;
 mod query;
+mod resume;
 mod scalars;
 mod subscription;
 mod types;
@@ -17,6 +18,7 @@ pub use documents::Documents;
 pub use error::ErrorCode;
 pub use executor::{BadSchema, Executor, OperationKind, Prepared, Question, never_executed};
 pub use mutation::Writer;
+pub use resume::Places;
 
 use crate::query::Reader;
 use async_graphql::{Schema, ValidationMode};

@@ -3,6 +3,7 @@
 use super::{
     context::{reader, viewer},
     error::query_error,
+    resume::Teller,
     types::{Order, OrderEvent, OrderFilterInput, Product, int, parse_id},
 };
 use crate::query::{OrderUpdate, UpdateKind};
@@ -64,9 +65,9 @@ impl SubscriptionRoot {
         #[graphql(desc = "The id of the order.")] id: ID,
         #[graphql(desc = "The last cursor that was received, to go on from there.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderChange>> + use<>> {
-        let viewer = viewer(ctx)?.clone();
-        let updates = reader(ctx)?.order_changed(viewer, parse_id(&id)?, after);
-        Ok(updates.map(|update| update.map(OrderChange::from).map_err(query_error)))
+        let (viewer, teller) = (viewer(ctx)?.clone(), Teller::of(ctx));
+        let updates = reader(ctx)?.order_changed(viewer, parse_id(&id)?, teller.after(after));
+        Ok(updates.inspect(move |update| teller.tell(update)).map(|update| update.map(OrderChange::from).map_err(query_error)))
     }
 
     /// A list of orders: what happens from now on (or, with after, what came since). An order that no longer matches comes once
@@ -83,10 +84,15 @@ impl SubscriptionRoot {
         )]
         start_cursor: bool,
     ) -> Result<impl Stream<Item = Result<OrderChange>> + use<>> {
-        let viewer = viewer(ctx)?;
+        let (viewer, teller) = (viewer(ctx)?, Teller::of(ctx));
         let filter = filter.unwrap_or_default().parse()?;
-        let updates = reader(ctx)?.orders_changed(viewer, filter, after.as_deref(), start_cursor).await.map_err(query_error)?;
-        Ok(updates.map(|update| update.map(OrderChange::from).map_err(query_error)))
+        let after = teller.after(after);
+        let (start, updates) =
+            reader(ctx)?.orders_changed(viewer, filter, after.as_deref(), start_cursor).await.map_err(query_error)?;
+        if after.is_none() {
+            teller.tell_start(start);
+        }
+        Ok(updates.inspect(move |update| teller.tell(update)).map(|update| update.map(OrderChange::from).map_err(query_error)))
     }
 
     /// One product: its state now, then its newest state whenever it or its stock changes.

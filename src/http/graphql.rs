@@ -112,7 +112,7 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, visit: Visit, body: 
     let caller = Caller { viewer, traceparent: Some(trace::parent(headers)) };
     if form == Form::EventStream {
         return match places(&visit.guest, prepared.kind) {
-            Ok(places) => hold(sse::stream(&api, prepared, caller, expires_at), places),
+            Ok(places) => hold(sse::stream(&api, prepared, caller, headers, expires_at), places),
             Err(refusal) => refusal.answer(form),
         };
     }

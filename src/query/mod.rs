@@ -17,7 +17,7 @@ mod users;
 mod view;
 
 pub use consistency::{Consistency, Freshness, View};
-pub use feed::{Feed, OrderUpdate, UpdateKind};
+pub use feed::{Feed, Followed, OrderUpdate, UpdateKind};
 pub use filter::{OrderFilter, ProductFilter};
 pub use orders::{HistoryPage, OrderSort};
 pub use page::{Direction, Page, PageArgs};

@@ -4,6 +4,7 @@
 mod live;
 mod outage;
 mod pages;
+mod resume;
 
 use crate::support::TestApp;
 use orderflow::{

@@ -14,9 +14,12 @@ mod document;
 mod repair;
 mod variables;
 
-use super::{Caller, ErrorCode, Limits, OrderflowSchema};
+use super::{Caller, ErrorCode, Limits, OrderflowSchema, resume::Reader};
 use apollo_compiler::{Schema, ast, validation::Valid};
-use async_graphql::{Request, Response, ServerError, Value, parser::types::ExecutableDocument};
+use async_graphql::{
+    Request, Response, ServerError, Value,
+    parser::types::{ExecutableDocument, Selection},
+};
 use collect::Collector;
 use document::{Document, Known};
 use futures_util::{Stream, StreamExt, stream};
@@ -50,6 +53,24 @@ pub struct Prepared {
     document: ExecutableDocument,
     shape: Shape,
     cost: u64,
+    /// Whom resolvers tell how far the operation has come, if somebody listens.
+    reader: Option<Arc<Reader>>,
+}
+
+impl Prepared {
+    /// What a subscription follows: its only field, as the schema names it.
+    pub fn follows(&self) -> Option<&str> {
+        if self.kind != OperationKind::Subscription {
+            return None;
+        }
+        let (_, operation) = self.document.operations.iter().next()?;
+        let field = operation.node.selection_set.node.items.first()?;
+        if let Selection::Field(field) = &field.node { Some(field.node.name.node.as_str()) } else { None }
+    }
+
+    pub fn tell(&mut self, reader: Arc<Reader>) {
+        self.reader = Some(reader);
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -90,7 +111,7 @@ impl Executor {
             ast::OperationType::Subscription => OperationKind::Subscription,
         };
         let collected = Collector::new(types, &document.0, &variables, limits).operation(operation)?;
-        Ok(Prepared { kind, document: collected.document, shape: collected.shape, cost: collected.cost })
+        Ok(Prepared { kind, document: collected.document, shape: collected.shape, cost: collected.cost, reader: None })
     }
 
     /// Executes a query or a mutation.
@@ -106,8 +127,10 @@ impl Executor {
         if prepared.kind != OperationKind::Subscription {
             return stream::once(async move { this.execute(prepared, caller).await }).right_stream();
         }
-        let Prepared { document, shape, cost, .. } = prepared;
-        let answers = self.0.schema.execute_stream(request(document, caller));
+        let Prepared { document, shape, cost, reader, .. } = prepared;
+        let request = request(document, caller);
+        let request = if let Some(reader) = reader { request.data(reader) } else { request };
+        let answers = self.0.schema.execute_stream(request);
         answers.map(move |response| this.finish(response, &shape, cost)).left_stream()
     }
 

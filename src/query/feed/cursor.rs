@@ -15,6 +15,25 @@ pub struct OrderCursor {
     pub version: i64,
 }
 
+/// What a cursor is a place of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Followed {
+    /// One order.
+    Order,
+    /// A list of orders.
+    Orders,
+}
+
+impl Followed {
+    /// Whether a text is a cursor of this kind.
+    pub fn has(self, text: &str) -> bool {
+        match self {
+            Self::Order => OrderCursor::read(text).is_ok(),
+            Self::Orders => read(text).is_ok(),
+        }
+    }
+}
+
 fn wrong() -> QueryError {
     QueryError::BadInput("this is not a cursor of this subscription; subscribe without it to start from now".into())
 }

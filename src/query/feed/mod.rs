@@ -12,6 +12,8 @@ mod order_changed;
 mod orders_changed;
 mod product_changed;
 
+pub use cursor::Followed;
+
 use super::{
     store::{Store, StoreError},
     view::{Change, EventView, OrderView, ProductView},

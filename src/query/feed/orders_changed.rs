@@ -16,7 +16,8 @@ use tokio::sync::broadcast::{Receiver, error::RecvError};
 
 impl Reader {
     /// Follows the orders that match a filter, among those that this viewer may see. With `greet` and without a cursor, the first
-    /// thing told is the cursor of the beginning: whoever loses the line before anything has happened misses nothing either.
+    /// thing told is the cursor of the beginning: whoever loses the line before anything has happened misses nothing either. The
+    /// text is the same cursor, for whoever passes it on beside what is told.
     ///
     /// # Errors
     /// The filter asks for what the viewer may not see, or the cursor is none.
@@ -26,7 +27,7 @@ impl Reader {
         filter: OrderFilter,
         after: Option<&str>,
         greet: bool,
-    ) -> Result<impl Stream<Item = Result<OrderUpdate, QueryError>> + Send + use<>, QueryError> {
+    ) -> Result<(String, impl Stream<Item = Result<OrderUpdate, QueryError>> + Send + use<>), QueryError> {
         let customer = filter.scope(viewer).map_err(|_| QueryError::NotFound)?;
         let mut after = after.map(cursor::read).transpose()?;
         if crash::planted("resume-that-repeats") {
@@ -45,16 +46,18 @@ impl Reader {
             ready: VecDeque::new(),
             behind,
         };
+        let place = cursor::write(&start.at);
         if greet && !behind {
             start.tell_place(UpdateKind::Snapshot);
         }
-        Ok(futures_util::stream::unfold(Some(start), |follow| async move {
+        let updates = futures_util::stream::unfold(Some(start), |follow| async move {
             let mut follow = follow?;
             match follow.next().await? {
                 Ok(update) => Some((Ok(update), Some(follow))),
                 Err(error) => Some((Err(error), None)),
             }
-        }))
+        });
+        Ok((place, updates))
     }
 }
 

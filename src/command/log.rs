@@ -90,6 +90,30 @@ impl EventLog {
         Ok(store::heads_page(&self.0.0, after, Some(partition_key), limit.min(STREAMS)).await?)
     }
 
+    /// How many streams there are.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn count(&self) -> Result<u64, LogError> {
+        Ok(u64::try_from(store::count_streams(&self.0.0).await?).unwrap_or_default())
+    }
+
+    /// The first partition key, at or after `from`, of a stream of this kind.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn key_from(&self, kind: &str, from: Uuid) -> Result<Option<Uuid>, LogError> {
+        Ok(store::key_from(&self.0.0, kind, from).await?)
+    }
+
+    /// The last partition key of a stream of this kind.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn last_key(&self, kind: &str) -> Result<Option<Uuid>, LogError> {
+        Ok(store::last_key(&self.0.0, kind).await?)
+    }
+
     /// The present heads of these streams; one that has no events is left out.
     ///
     /// # Errors

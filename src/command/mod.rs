@@ -7,6 +7,7 @@
 //!
 //! This module refuses to know MongoDB, GraphQL, or anything of the read side.
 
+mod books;
 mod bus;
 mod group;
 pub mod housekeeping;
@@ -32,6 +33,7 @@ mod update_product;
 mod update_user_profile;
 
 pub use adjust_stock::AdjustStock;
+pub use books::{Balance, BookFold, Books, Entry, Unpublished, differences};
 pub use bus::{Bus, Settings};
 pub use cancel_order::CancelOrder;
 pub use create_product::CreateProduct;

@@ -88,3 +88,21 @@ pub(in crate::command) async fn stretches(db: &impl ConnectionTrait, page: &[Str
         })
         .collect()
 }
+
+pub(in crate::command) async fn count_streams(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let row = db.query_one_raw(sql("SELECT count(*) AS streams FROM event_log WHERE version = 1", [])).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound("event_log".into()))?.try_get("", "streams")
+}
+
+pub(in crate::command) async fn key_from(db: &impl ConnectionTrait, kind: &str, from: Uuid) -> Result<Option<Uuid>, DbErr> {
+    let text = "SELECT partition_key FROM event_log WHERE version = 1 AND stream_kind = $1 AND partition_key >= $2
+                ORDER BY partition_key LIMIT 1";
+    let row = db.query_one_raw(sql(text, [kind.into(), from.into()])).await?;
+    row.map(|row| row.try_get("", "partition_key")).transpose()
+}
+
+pub(in crate::command) async fn last_key(db: &impl ConnectionTrait, kind: &str) -> Result<Option<Uuid>, DbErr> {
+    let text = "SELECT partition_key FROM event_log WHERE version = 1 AND stream_kind = $1 ORDER BY partition_key DESC LIMIT 1";
+    let row = db.query_one_raw(sql(text, [kind.into()])).await?;
+    row.map(|row| row.try_get("", "partition_key")).transpose()
+}

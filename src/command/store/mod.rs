@@ -1,6 +1,7 @@
 //! PostgreSQL, through SeaORM. Only the command side reaches this module, and only this module and the relay reach the tables.
 
 mod append;
+mod books;
 mod entity;
 mod load;
 mod log;
@@ -10,8 +11,9 @@ mod outcomes;
 mod save;
 
 pub(super) use append::append;
+pub(super) use books::{Level, Row, levels, rows, strangers, unpublished};
 pub(super) use load::load;
-pub(super) use log::{heads, heads_page, stretches};
+pub(super) use log::{count_streams, heads, heads_page, key_from, last_key, stretches};
 pub(super) use lookup::{OrdersWith, orders_with, products_by_sku, refund_amounts, users_by_email};
 pub(super) use outbox::{Pending, backlog, listener, read_shard, remove, try_shard};
 pub(super) use outcomes::{Remembered, forget, recall, remember};

@@ -3,7 +3,8 @@
 use super::{BusError, Settings, connection, topology};
 use lapin::{Channel, Connection, options::QueueDeclareOptions, types::FieldTable};
 
-/// A look at the queues, good until its first error.
+/// A look at the queues, good until its first error. It declares nothing: whoever only looks must not add queues to the hash
+/// because they were told another number of partitions.
 pub struct Backlog {
     connection: Connection,
     channel: Channel,
@@ -14,9 +15,13 @@ impl Backlog {
     /// # Errors
     /// The broker is away, refuses, or does not answer in time.
     pub async fn connect(settings: &Settings) -> Result<Self, BusError> {
-        let connection = connection::connect(settings, "backlog").await?;
-        let channel = connection.create_channel().await?;
-        Ok(Self { connection, channel, partitions: settings.partitions })
+        let connecting = async {
+            let connection = connection::open(settings, "backlog").await?;
+            let channel = connection.create_channel().await?;
+            Ok(Self { connection, channel, partitions: settings.partitions })
+        };
+        let patience = connection::PATIENCE;
+        tokio::time::timeout(patience, connecting).await.map_err(|_| BusError::Timeout(patience))?
     }
 
     /// Messages that no consumer has been given yet, over all queues. What a consumer has in hand is not among them: the

@@ -47,11 +47,11 @@ impl Verify {
         let report =
             self.compare().await.map_err(|error| Exit { code: COULD_NOT_RUN, why: format!("could not verify: {error}") })?;
         let (differences, unsettled) = (report.differences.total, report.is_unsettled());
-        let report = if self.show_values { report } else { report.masked() };
+        let report = report.shown(self.show, self.show_values);
         if self.json {
             say(&format!("{}\n", serde_json::to_string_pretty(&report)?))?;
         } else {
-            say(&report.text(self.show))?;
+            say(&report.to_string())?;
         }
         match (differences, unsettled) {
             (0, false) => Ok(()),

@@ -2,10 +2,12 @@
 
 use crate::{difference::Difference, query::audit::Parked, value::Time};
 use serde::Serialize;
+use serde_json::Value;
 use std::{
-    collections::BTreeMap,
-    fmt::{self, Write as _},
+    collections::{BTreeMap, BTreeSet},
+    fmt,
 };
+use time::format_description::well_known::Rfc3339;
 
 /// The most differences that are remembered; all are counted.
 const KEPT: usize = 1_000;
@@ -56,8 +58,10 @@ impl Findings {
         self.first.extend(others.first.into_iter().take(room));
     }
 
-    fn masked(self) -> Self {
-        Self { first: self.first.into_iter().map(Difference::masked).collect(), ..self }
+    fn shown(mut self, most: usize, values: bool) -> Self {
+        self.first.truncate(most);
+        let first = self.first.into_iter().map(|difference| if values { difference } else { difference.masked() }).collect();
+        Self { first, ..self }
     }
 }
 
@@ -89,10 +93,10 @@ impl Report {
         *self.compared.entry(place).or_default() += more;
     }
 
-    /// The same without the values of personal fields.
+    /// The same with at most so many differences of each kind, and, unless wanted, without the values of personal fields.
     #[must_use]
-    pub fn masked(self) -> Self {
-        Self { differences: self.differences.masked(), unsettled: self.unsettled.masked(), ..self }
+    pub fn shown(self, most: usize, values: bool) -> Self {
+        Self { differences: self.differences.shown(most, values), unsettled: self.unsettled.shown(most, values), ..self }
     }
 
     /// Whether it ends in doubt: nothing is wrong, but not everything could be said.
@@ -100,55 +104,57 @@ impl Report {
         self.unsettled.total > 0 || self.outbox_overdue
     }
 
-    /// What to tell a person, with at most so many differences of each kind.
-    pub fn text(&self, most: usize) -> String {
-        let mut text = String::new();
-        // Writing to a text cannot fail.
-        let _ = self.write(&mut text, most);
-        text
+    fn outbox(&self) -> Option<String> {
+        let since = self.outbox_since.filter(|_| self.outbox_overdue)?;
+        Some(format!("outbox: {} events wait, since {}; is a relay running?", self.outbox_waiting, told(since)))
     }
+}
 
-    fn write(&self, out: &mut String, most: usize) -> fmt::Result {
-        list(out, "differs", &self.differences, most)?;
-        list(out, "unsettled", &self.unsettled, most)?;
-        writeln!(out, "{:<34} {:>12} {:>12} {:>12}", "", "compared", "differences", "unsettled")?;
-        let count = |map: &BTreeMap<&'static str, u64>, place| map.get(place).copied().unwrap_or(0);
-        let mut places: Vec<_> = self.compared.keys().chain(self.differences.by_place.keys()).collect();
-        places.sort_unstable();
-        places.dedup();
+impl fmt::Display for Report {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        list(f, "differs", &self.differences)?;
+        list(f, "unsettled", &self.unsettled)?;
+        writeln!(f, "{:<28} {:>12} {:>12} {:>12}", "", "compared", "differences", "unsettled")?;
+        let columns = [&self.compared, &self.differences.by_place, &self.unsettled.by_place];
+        let places: BTreeSet<_> = columns.iter().flat_map(|column| column.keys()).collect();
         for place in places {
-            let counts = [&self.compared, &self.differences.by_place, &self.unsettled.by_place].map(|map| count(map, *place));
-            writeln!(out, "{place:<34} {:>12} {:>12} {:>12}", counts[0], counts[1], counts[2])?;
+            let [compared, differences, unsettled] = columns.map(|column| column.get(place).copied().unwrap_or(0));
+            writeln!(f, "{place:<28} {compared:>12} {differences:>12} {unsettled:>12}")?;
         }
-        for parked in &self.parked {
-            writeln!(out, "parked: {} of kind {}, since {}", parked.streams, parked.kind, parked.since)?;
+        for Parked { kind, streams, since } in &self.parked {
+            let what = match kind.as_str() {
+                "stock" => "stock levels".to_owned(),
+                "unreadable" => "messages that nobody can read".to_owned(),
+                kind => format!("{kind}s"),
+            };
+            writeln!(f, "parked: {streams} {what}, since {}", told(*since))?;
         }
-        if let Some(since) = self.outbox_since.filter(|_| self.outbox_overdue) {
-            writeln!(out, "outbox: {} events wait, since {since}; is a relay running?", self.outbox_waiting)?;
+        if let Some(outbox) = self.outbox() {
+            writeln!(f, "{outbox}")?;
         }
         if let Some(seed) = self.seed {
-            writeln!(out, "a sample; --seed {seed} chooses the same again")?;
+            writeln!(f, "a sample: --seed {seed} chooses the same again")?;
         }
         let rows: u64 = self.compared.values().sum();
-        let pace = |count: u64| count as f64 / self.seconds.max(0.001);
+        let [rows_a_second, events_a_second] = [rows, self.events].map(|count| count as f64 / self.seconds.max(0.001));
+        let (events, seconds) = (self.events, self.seconds);
         writeln!(
-            out,
-            "{rows} documents and rows and {} events in {:.1} s ({:.0} and {:.0} a second)",
-            self.events,
-            self.seconds,
-            pace(rows),
-            pace(self.events)
+            f,
+            "{rows} documents and rows ({rows_a_second:.0}/s) against {events} events ({events_a_second:.0}/s) in {seconds:.1} s"
         )
     }
 }
 
-fn list(out: &mut String, word: &str, findings: &Findings, most: usize) -> fmt::Result {
-    for difference in findings.first.iter().take(most) {
-        let Difference { place, id, path, expected, found } = difference;
-        let value = |value: &Option<serde_json::Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), ToString::to_string);
+fn told(at: Time) -> String {
+    at.format(&Rfc3339).unwrap_or_else(|_| at.to_string())
+}
+
+fn list(f: &mut fmt::Formatter<'_>, word: &str, findings: &Findings) -> fmt::Result {
+    let told = |value: &Option<Value>| value.as_ref().map_or_else(|| "nothing".to_owned(), Value::to_string);
+    for Difference { place, id, path, expected, found } in &findings.first {
         let path = if path.is_empty() { "(the whole)" } else { path };
-        writeln!(out, "{word}: {place} {id} {path}: expected {}, found {}", value(expected), value(found))?;
+        writeln!(f, "{word}: {place} {id} {path}: expected {}, found {}", told(expected), told(found))?;
     }
-    let more = findings.total.saturating_sub(findings.first.len().min(most) as u64);
-    if more > 0 { writeln!(out, "{word}: {more} more") } else { Ok(()) }
+    let more = findings.total.saturating_sub(findings.first.len() as u64);
+    if more > 0 { writeln!(f, "{word}: {more} more") } else { Ok(()) }
 }

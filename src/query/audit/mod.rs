@@ -74,8 +74,7 @@ impl Shelf {
         }
     }
 
-    /// The streams of which any one makes a document with this id; none for an id that is not one of ours. A user's document is
-    /// begun by their first order, a product's by its first level, whichever comes first.
+    /// The stream that a document with this id answers to; none for an id that is not one of ours.
     pub fn stream(self, id: &str) -> Option<Stream> {
         match self {
             Self::Orders => id.parse::<OrderId>().ok().map(Stream::Order),

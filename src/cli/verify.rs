@@ -59,6 +59,7 @@ impl Verify {
                 let why = "nothing differs, but not everything has come to where the log is; is everything running?".to_owned();
                 Err(Exit { code: UNSETTLED, why }.into())
             }
+            (1, _) => Err(Exit { code: DIFFERS, why: "1 difference".to_owned() }.into()),
             (differences, _) => Err(Exit { code: DIFFERS, why: format!("{differences} differences") }.into()),
         }
     }

@@ -82,19 +82,22 @@ fn compare(hour: Time, buckets: &BTreeMap<Currency, Contribution>, seen: &Sums, 
     let currencies: BTreeSet<Currency> = summed.chain(buckets.keys()).copied().collect();
     let mut wrong = Vec::new();
     for currency in currencies {
-        let (expected, found) = (of(seen, currency), buckets.get(&currency).copied().unwrap_or_default());
-        if found == of(all, currency) {
-            continue;
-        }
-        let counts = [
-            ("orderCount", expected.orders, found.orders),
-            ("itemCount", expected.items, found.items),
-            ("revenue", expected.revenue, found.revenue),
-        ];
-        let id = format!("{}:{currency}", hour.unix_timestamp());
-        for (path, expected, found) in counts.into_iter().filter(|(_, expected, found)| expected != found) {
-            wrong.push(Difference::new(places::SALES, &id, path, Some(expected.into()), Some(found.into())));
-        }
+        let found = buckets.get(&currency).copied().unwrap_or_default();
+        let by = |expected: Contribution| {
+            let counts = [
+                ("orderCount", expected.orders, found.orders),
+                ("itemCount", expected.items, found.items),
+                ("revenue", expected.revenue, found.revenue),
+            ];
+            let id = format!("{}:{currency}", hour.unix_timestamp());
+            let unlike = counts.into_iter().filter(|(_, expected, found)| expected != found);
+            let difference = |(path, expected, found): (_, i64, i64)| {
+                Difference::new(places::SALES, &id, path, Some(expected.into()), Some(found.into()))
+            };
+            unlike.map(difference).collect::<Vec<_>>()
+        };
+        let (seen, all) = (by(of(seen, currency)), by(of(all, currency)));
+        wrong.extend(if all.len() < seen.len() { all } else { seen });
     }
     wrong
 }

@@ -42,12 +42,15 @@ impl Verifier {
     async fn choose(&self, kind: &str, many: u32, rng: &mut StdRng) -> Result<Vec<Uuid>, VerifyError> {
         let (first, last) = (self.log.key_from(kind, Uuid::nil()).await?, self.log.last_key(kind).await?);
         let (Some(first), Some(last)) = (first, last) else { return Ok(Vec::new()) };
+        let (first, last) = (first.as_u128(), last.as_u128());
+        // A little earlier, so that the first has a chance too.
+        let earliest = first.saturating_sub((last - first) / 16);
         let mut chosen = BTreeSet::new();
         for _ in 0..many.saturating_mul(TRIES) {
             if chosen.len() >= many as usize {
                 break;
             }
-            let from = Uuid::from_u128(rng.random_range(first.as_u128()..=last.as_u128()));
+            let from = Uuid::from_u128(rng.random_range(earliest..=last));
             chosen.extend(self.log.key_from(kind, from).await?);
         }
         Ok(chosen.into_iter().collect())

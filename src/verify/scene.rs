@@ -160,8 +160,8 @@ impl Staged {
 }
 
 impl Verifier {
-    /// Reads the rows of these streams, and how far to fold: as far as anybody has come, and no farther than the log. Call it when
-    /// the documents have been read: what they have seen is then in the log.
+    /// Reads the rows of these streams, and how far to fold: as far as anybody has come, and no farther than the log. Call it
+    /// when the documents have been read: what they have seen is then in the log.
     pub(super) async fn stage(
         &self,
         scene: &mut Scene,

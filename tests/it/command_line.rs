@@ -2,6 +2,7 @@
 
 mod process;
 mod serve;
+mod verify;
 
 use crate::support::Parts;
 use orderflow::{

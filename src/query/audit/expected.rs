@@ -76,15 +76,19 @@ impl CustomerFold {
             return if nothing { Vec::new() } else { vec![missing()] };
         };
         let version = version_of(Some(found), "version");
-        let mut expected = match self.at(version) {
+        let expected = match self.at(version) {
             Some((user, _)) => user.clone(),
             None if version == 0 => UserView::unknown(self.id),
             None => return vec![beyond(places::USERS, self.id, "version", self.versions.len(), self.stuck.as_ref(), version)],
         };
-        // What the log says in all is right by definition; what the read model had of it is right while more is on its way.
-        let all = stored(&self.all);
-        expected.summary = if found["summary"] == all { self.all.clone() } else { self.seen.clone() };
-        compare(places::USERS, self.id, &stored(&expected), found)
+        // What the read model had of the orders is right while more is on its way; what the log says in all is right by
+        // definition.
+        let by = |summary: &Summary| {
+            let expected = UserView { summary: summary.clone(), ..expected.clone() };
+            compare(places::USERS, self.id, &stored(&expected), found)
+        };
+        let (seen, all) = (by(&self.seen), by(&self.all));
+        if all.len() < seen.len() { all } else { seen }
     }
 }
 
@@ -169,7 +173,7 @@ impl OrderFold {
             customer.at(named).filter(|_| named >= told.max(least)).or(newest.filter(|_| named != told || least > told));
         let mut expected = allowed.map_or_else(|| order.clone(), |(user, _)| fold_order::renamed(order, user));
 
-        let (renamings, mut differences) = history::compare(self, id, customer, found);
+        let (renamings, mut differences) = history::compare(self, id, customer, expected.customer.version, found);
         expected.updated_at = renamings.iter().map(|meta| meta.recorded_at).fold(expected.updated_at, Time::max);
         let (expected, mut rest) = (stored(&expected), found.clone());
         let updated = (&expected["updatedAt"], &found["updatedAt"]);

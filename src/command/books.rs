@@ -55,7 +55,8 @@ impl Books {
     /// PostgreSQL cannot be read.
     pub async fn entries(&self, streams: &[Stream]) -> Result<HashMap<Stream, Entry>, LogError> {
         let rows = store::rows(&self.0.0, streams).await?;
-        let entry = |row: store::Row| (row.stream, Entry { version: row.version, head: row.head.unwrap_or(0), row: row.row });
+        let entry =
+            |row: store::Row| (row.stream, Entry { version: row.version, head: row.head.unwrap_or(0), row: row.contents });
         Ok(rows.into_iter().map(entry).collect())
     }
 

@@ -23,7 +23,7 @@ const GROUP: usize = 100;
 /// An order on its way through the log.
 struct Track {
     id: OrderId,
-    /// The customer, once an event has said so.
+    /// The customer; of an order that came while we looked, once an event has said so.
     key: Option<Uuid>,
     /// The versions of the log when the step began, of the document at the glance, and of the document that is compared.
     head: i64,
@@ -111,7 +111,7 @@ impl Verifier {
             let Some(book) = books.remove(stream) else { continue };
             let track = Track {
                 id: *id,
-                key: None,
+                key: scene.keys.get(stream).copied(),
                 head: scene.head(*stream),
                 glance: scene.glance.version(*stream),
                 document: documents.remove(id),
@@ -141,7 +141,7 @@ impl Verifier {
 }
 
 fn finish(stream: Stream, track: &Track, scene: &mut Scene) {
-    // An order of which not one event can be read is nobody's.
+    // One that came while we looked, and of which not one event can be read.
     let key = track.key.unwrap_or(track.id.0);
     let have = version_of(track.document.as_ref(), "version");
     scene.expect(key, stream, have);

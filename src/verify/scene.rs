@@ -56,6 +56,8 @@ impl Found {
 pub(super) struct Scene {
     /// The streams with the heads that they had when the step began.
     pub heads: HashMap<Stream, i64>,
+    /// Whose queue their events travel through.
+    pub keys: HashMap<Stream, Uuid>,
     /// How far the log is known to go: no less than that.
     known: HashMap<Stream, i64>,
     pub glance: Glance,
@@ -65,8 +67,9 @@ pub(super) struct Scene {
 
 impl Scene {
     pub fn new(heads: &[Head], glance: Glance) -> Self {
+        let keys = heads.iter().map(|head| (head.stream, head.partition_key)).collect();
         let heads: HashMap<Stream, i64> = heads.iter().map(|head| (head.stream, head.version)).collect();
-        Self { known: heads.clone(), heads, glance, customers: HashMap::new(), found: BTreeMap::new() }
+        Self { known: heads.clone(), heads, keys, glance, customers: HashMap::new(), found: BTreeMap::new() }
     }
 
     pub fn head(&self, stream: Stream) -> i64 {

@@ -39,9 +39,8 @@ impl Verifier {
         let heads = self.log.heads(&streams).await?;
         for (id, version) in page {
             let told = match shelf.stream(&id) {
-                None => false,
                 Some(stream) if heads.contains_key(&stream) => true,
-                Some(Stream::Order(_)) => false,
+                None | Some(Stream::Order(_)) => false,
                 Some(Stream::User(UserId(key)) | Stream::Product(ProductId(key)) | Stream::Stock(ProductId(key))) => {
                     !self.log.page_of(key, None, 1).await?.is_empty()
                 }

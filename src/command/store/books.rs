@@ -20,7 +20,7 @@ pub(in crate::command) struct Row {
     pub version: i64,
     pub head: Option<i64>,
     /// Column by column.
-    pub row: serde_json::Value,
+    pub contents: serde_json::Value,
 }
 
 fn sql(text: &str, values: impl IntoIterator<Item = Value>) -> Statement {
@@ -47,7 +47,7 @@ pub(in crate::command) async fn rows(db: &impl ConnectionTrait, streams: &[Strea
                     stream,
                     version: row.try_get("", "version")?,
                     head: row.try_get("", "head")?,
-                    row: row.try_get("", "contents")?,
+                    contents: row.try_get("", "contents")?,
                 });
             }
         }

@@ -7,7 +7,7 @@ use crate::{
     event::Stream,
 };
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement, Value};
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 use uuid::Uuid;
 
 /// The newest version of the stream of `s`.
@@ -41,7 +41,7 @@ pub(in crate::command) async fn heads_page(
     if let Some(place) = after {
         let first = values.len() + 1;
         values.extend([place.partition_key.into(), place.stream.kind().into(), place.stream.uuid().into()]);
-        which += &format!(" AND (partition_key, stream_kind, stream_id) > (${first}, ${}, ${})", first + 1, first + 2);
+        let _ = write!(which, " AND (partition_key, stream_kind, stream_id) > (${first}, ${}, ${})", first + 1, first + 2);
     }
     let text = format!(
         "SELECT s.partition_key, s.stream_kind, s.stream_id, head.version

@@ -51,7 +51,7 @@ impl Audit {
             read += 1;
             match key(&bucket) {
                 Ok((hour, currency)) => add(&mut sums, hour, currency, counts(&bucket)),
-                Err(difference) => wrong.push(difference),
+                Err(difference) => wrong.push(*difference),
             }
         }
         Ok((sums, wrong, read))
@@ -99,7 +99,7 @@ fn counts(bucket: &Document) -> Contribution {
 }
 
 /// The hour and currency of a bucket, if its id says the same: `1767225600:GBP:3`.
-fn key(bucket: &Document) -> Result<(Time, Currency), Difference> {
+fn key(bucket: &Document) -> Result<(Time, Currency), Box<Difference>> {
     let id = bucket.get_str("_id").unwrap_or_default();
     let mut parts = id.split(':');
     let hour = parts.next().and_then(|hour| Time::from_unix_timestamp(hour.parse().ok()?).ok());
@@ -110,7 +110,7 @@ fn key(bucket: &Document) -> Result<(Time, Currency), Difference> {
         (Some(hour), Some(currency)) if start == Some(hour) && named == Some(currency) => Ok((hour, currency)),
         _ => {
             let start = start.map(|start| Value::String(start.to_string()));
-            Err(Difference::new(places::SALES, id, "start", None, start))
+            Err(Box::new(Difference::new(places::SALES, id, "start", None, start)))
         }
     }
 }

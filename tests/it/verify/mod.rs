@@ -1,5 +1,5 @@
-//! `orderflow verify`: whatever the shop has been through, both sides are the fold of the log; and where somebody's hand has been,
-//! it says where.
+//! `orderflow verify`: whatever the shop has been through, both sides are the fold of the log; and where somebody's hand has
+//! been, it says where.
 
 mod damage;
 mod shop;

@@ -61,8 +61,8 @@ impl Shop {
         Self::lives(&mut counter, &tea, &cup, &pot).await;
         client.accepted("updateUserProfile", json!({ "userId": ada, "displayName": "Ada Lovelace" })).await;
         // Placed after the renaming, and in an hour of long ago.
-        let early = json!({ "customerId": ada, "placedAt": "2011-12-01T08:26:00Z", "reference": "536365",
-            "lines": [{ "productId": cup, "quantity": 6 }], "note": "A gift.", "shippingAddress": address("St James's Square 12") });
+        let early = json!({ "customerId": ada, "placedAt": "2011-12-01T08:26:00Z", "reference": "536365", "note": "A gift.",
+            "lines": [{ "productId": cup, "quantity": 6 }], "shippingAddress": address("St James's Square 12") });
         let receipt = counter.staff.accepted("placeOrder", early).await;
         counter.orders.push(receipt["aggregateId"].as_str().expect("an id").to_owned());
         let alans = alans_client.place(&[(&cup, 1)]).await.id;

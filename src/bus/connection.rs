@@ -18,17 +18,22 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Connects and declares the topology, which is idempotent: whoever comes first makes it.
 pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connection, BusError> {
+    let connecting = async {
+        let connection = open(settings, name).await?;
+        topology::declare(&connection, settings.partitions).await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| BusError::Timeout(PATIENCE))?
+}
+
+/// Connects and makes nothing. Without a bound of its own: see [`PATIENCE`].
+pub(super) async fn open(settings: &Settings, name: &str) -> Result<Connection, BusError> {
     let mut uri: AMQPUri = settings.url.parse().map_err(BusError::Address)?;
     // A dead peer is noticed after two missed heartbeats; the broker's default of 60 seconds is too long to be blind.
     uri.query.heartbeat.get_or_insert(10);
     uri.query.connection_timeout.get_or_insert(5_000);
     let properties = ConnectionProperties::default().with_connection_name(format!("orderflow {name}").into());
-    let connecting = async {
-        let connection = Connection::connect_uri(uri, properties).await?;
-        topology::declare(&connection, settings.partitions).await?;
-        Ok(connection)
-    };
-    tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| BusError::Timeout(PATIENCE))?
+    Ok(Connection::connect_uri(uri, properties).await?)
 }
 
 /// How long the broker may take to answer a question that costs it nothing. A heartbeat would take four times as long to say that

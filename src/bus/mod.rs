@@ -3,11 +3,13 @@
 //! lapin's own recovery is not used: it is off by default and reported not to work in 4.x (amqp-rs/lapin#450). A link here is
 //! used until its first error and then thrown away; whoever used it connects anew, after [`Backoff`].
 
+mod backlog;
 mod connection;
 mod consumer;
 mod publisher;
 mod topology;
 
+pub use backlog::Backlog;
 pub use connection::{Backoff, Settings, check};
 pub use consumer::{Batch, Consumer, Received};
 pub use publisher::{Outgoing, Publisher};

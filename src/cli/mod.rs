@@ -4,6 +4,7 @@ mod doctor;
 mod import;
 mod serve;
 mod token;
+mod verify;
 
 use crate::{
     app,
@@ -39,6 +40,8 @@ enum Run {
     /// Turns a file of another system into products, users and orders
     #[command(subcommand)]
     Import(import::Import),
+    /// Folds the event log and compares it with MongoDB and with PostgreSQL's tables, also while the system works
+    Verify(verify::Verify),
     /// Makes a token for development
     Token(token::Token),
     /// Prints the GraphQL schema
@@ -89,6 +92,14 @@ struct DemoArgs {
 /// Why a command failed, for the person who ran it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// A failure with an exit code of its own; any other is 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Exit {
+    pub code: u8,
+    why: String,
+}
+
 /// Runs a command.
 ///
 /// # Errors
@@ -106,6 +117,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             Run::Migrate(both) => migrate(&both).await,
             Run::Demo(args) => load_demo(&args).await,
             Run::Import(import) => import.run().await,
+            Run::Verify(verify) => verify.run().await,
             Run::Token(token) => token.run(),
             Run::Schema => say(&graphql::sdl()),
             Run::Doctor(doctor) => doctor.run().await,

@@ -8,10 +8,12 @@
 //! This module refuses to know MongoDB, GraphQL, or anything of the read side.
 
 mod backlog;
+mod books;
 mod bus;
 mod group;
 pub mod housekeeping;
 mod idempotency;
+mod log;
 mod lookup;
 pub mod relay;
 mod store;
@@ -33,11 +35,13 @@ mod update_user_profile;
 
 pub use adjust_stock::AdjustStock;
 pub use backlog::Backlog;
+pub use books::{Balance, BookFold, Books, Entry, Unpublished, differences};
 pub use bus::{Bus, Settings};
 pub use cancel_order::CancelOrder;
 pub use create_product::CreateProduct;
 pub use create_user::CreateUser;
 pub use deliver_order::DeliverOrder;
+pub use log::{EventLog, Head, LogError, Recorded, Stretch, pages};
 pub use lookup::{Decided, Goods, Lookup, Refundable, Shelf};
 pub use pay_order::PayOrder;
 pub use place_order::{LineWish, PlaceOrder};

@@ -39,6 +39,15 @@ impl Stream {
         }
     }
 
+    /// The id as clients know it.
+    pub fn id(self) -> String {
+        match self {
+            Stream::User(id) => id.to_string(),
+            Stream::Product(id) | Stream::Stock(id) => id.to_string(),
+            Stream::Order(id) => id.to_string(),
+        }
+    }
+
     /// Puts kind and id together again, as the log stores them.
     pub fn from_parts(kind: &str, id: Uuid) -> Option<Self> {
         Some(match kind {

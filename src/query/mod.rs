@@ -4,6 +4,7 @@
 //! One method per question on [`Reader`], each limited to what its [`Viewer`](crate::value::Viewer) may see by the filter that
 //! goes to the database. It refuses to know PostgreSQL, the commands, or GraphQL.
 
+pub mod audit;
 mod consistency;
 mod feed;
 mod filter;

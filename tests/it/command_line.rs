@@ -4,6 +4,7 @@ pub mod process;
 mod rolling;
 mod serve;
 mod tokens;
+mod verify;
 
 use crate::support::Parts;
 use orderflow::{

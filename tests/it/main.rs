@@ -22,4 +22,5 @@ mod schema;
 mod stock;
 mod subscriptions;
 mod support;
+mod verify;
 mod who_may;

@@ -1,8 +1,10 @@
 //! PostgreSQL, through SeaORM. Only the command side reaches this module, and only this module and the relay reach the tables.
 
 mod append;
+mod books;
 mod entity;
 mod load;
+mod log;
 mod lookup;
 mod outbox;
 mod outcomes;
@@ -10,7 +12,9 @@ mod save;
 mod transactions;
 
 pub(super) use append::append;
+pub(super) use books::{Level, Row, levels, rows, strangers, unpublished};
 pub(super) use load::load;
+pub(super) use log::{count_streams, heads, heads_page, key_from, last_key, stretches};
 pub(super) use lookup::{OrdersWith, orders_with, products_by_sku, refund_amounts, users_by_email};
 pub(super) use outbox::{Pending, backlog, listener, read_shard, remove, try_shard, waiting};
 pub(super) use outcomes::{Remembered, forget, recall, remember};

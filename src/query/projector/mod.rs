@@ -4,12 +4,12 @@
 //! A crash anywhere delivers the batch again, and versions tell what has been applied. Within a batch, partitions and streams do
 //! not wait for each other: what cannot be applied goes to the waiting room and the rest goes on.
 
-mod fold_catalogue;
-mod fold_order;
+pub(in crate::query) mod fold_catalogue;
+pub(in crate::query) mod fold_order;
 mod load;
 mod rename;
 mod waiting;
-mod working_set;
+pub(in crate::query) mod working_set;
 mod write;
 
 pub use waiting::{Reason, Waiting};

@@ -9,6 +9,9 @@ use crate::{
 };
 use std::collections::{BTreeMap, HashMap, HashSet};
 
+/// What the history of an order says of its customer's new name.
+pub const RENAMED: &str = "The customer has a new name or address.";
+
 /// An event with what is known of its journey.
 #[derive(Debug, Clone)]
 pub struct Arrived {
@@ -138,8 +141,7 @@ impl WorkingSet {
             let mut after = fold_order::renamed(&before, &user);
             after.updated_at = after.updated_at.max(arrived.envelope.meta.recorded_at);
             let event_id = format!("{}/{}", arrived.envelope.meta.id, before.id);
-            let summary = "The customer has a new name or address.".to_owned();
-            let entry = entry(arrived, event_id, before.version, EventKind::CustomerRenamed, summary, now);
+            let entry = entry(arrived, event_id, before.version, EventKind::CustomerRenamed, RENAMED.to_owned(), now);
             self.record_change(arrived.partition, Some(&before), after, entry, now);
         }
     }
@@ -156,7 +158,8 @@ impl WorkingSet {
     }
 }
 
-fn entry(arrived: &Arrived, id: String, version: i64, kind: EventKind, summary: String, now: Time) -> EventView {
+/// The event as it stands in the history of an order.
+pub fn entry(arrived: &Arrived, id: String, version: i64, kind: EventKind, summary: String, now: Time) -> EventView {
     let meta = &arrived.envelope.meta;
     EventView {
         id,

@@ -118,7 +118,7 @@ impl Relay {
             return Ok(Pumped::Some);
         }
         let full = pending.len() >= self.settings.batch as usize;
-        let taken = publisher.publish(messages(&pending, &self.clock)?).await?;
+        let taken = publisher.publish(messages(&pending, &self.clock)).await?;
         let (confirmed, refused) = in_order(&pending, &taken);
         metrics::counter!("orderflow_relay_published_total").increment(confirmed.len() as u64);
         store::remove(&tx, confirmed).await?;
@@ -140,21 +140,17 @@ enum Pumped {
     Full,
 }
 
-fn messages(pending: &[Pending], clock: &Clock) -> Result<Vec<Outgoing>, serde_json::Error> {
+fn messages(pending: &[Pending], clock: &Clock) -> Vec<Outgoing> {
     let published_at = i64::try_from(clock.now().unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
-    pending
-        .iter()
-        .map(|p| {
-            Ok(Outgoing {
-                id: p.envelope.meta.id.to_string(),
-                kind: p.envelope.event.kind(),
-                partition_key: p.envelope.meta.partition_key,
-                traceparent: p.envelope.meta.traceparent.clone(),
-                published_at,
-                body: p.envelope.to_json()?,
-            })
-        })
-        .collect()
+    let message = |p: &Pending| Outgoing {
+        id: p.meta.id.to_string(),
+        kind: p.kind.clone().into(),
+        partition_key: p.meta.partition_key,
+        traceparent: p.meta.traceparent.clone(),
+        published_at,
+        body: p.body.clone(),
+    };
+    pending.iter().map(message).collect()
 }
 
 /// The positions that may be forgotten. After a refusal nothing later of the same key counts, though it was taken: it must follow
@@ -164,7 +160,7 @@ fn in_order(pending: &[Pending], taken: &[bool]) -> (Vec<i64>, usize) {
     let mut confirmed = Vec::with_capacity(pending.len());
     let mut refused = 0;
     for (event, taken) in pending.iter().zip(taken) {
-        let key = event.envelope.meta.partition_key;
+        let key = event.meta.partition_key;
         if !taken {
             refused += 1;
             held.insert(key);

@@ -11,7 +11,7 @@ mod save;
 pub(super) use append::append;
 pub(super) use load::load;
 pub(super) use lookup::{OrdersWith, orders_with, products_by_sku, refund_amounts, users_by_email};
-pub(super) use outbox::{Pending, backlog, listener, read_shard, remove, try_shard};
+pub(super) use outbox::{Pending, backlog, listener, read_shard, remove, republish, try_shard};
 pub(super) use outcomes::{Remembered, forget, recall, remember};
 pub(super) use save::save;
 

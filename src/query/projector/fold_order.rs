@@ -117,6 +117,7 @@ fn first(placed: &OrderPlaced, known: Option<&UserView>) -> OrderView {
         search: Vec::new(),
         stock: Vec::new(),
         change: ChangeId { partition: 0, number: 0 },
+        parked: None,
     }
 }
 

@@ -8,6 +8,7 @@ use mongodb::{
     error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT},
     options::ReadConcern,
 };
+use std::time::Duration;
 
 /// How often a transaction is tried again after a conflict or an election, and a commit whose outcome is unknown.
 const ATTEMPTS: u32 = 8;
@@ -35,6 +36,9 @@ where
         match result {
             Err(error) if error.contains_label(TRANSIENT_TRANSACTION_ERROR) && attempt < ATTEMPTS => {
                 metrics::counter!("orderflow_projector_conflicts_total").increment(1);
+                // Whoever was faster needs a moment to commit; at once, all attempts would be spent before it has.
+                let longest = 1_u64 << attempt.min(6);
+                tokio::time::sleep(Duration::from_millis(rand::random_range(0..=longest))).await;
             }
             result => return result,
         }
@@ -66,6 +70,11 @@ impl Bulk {
     /// Replaces or updates the one document that `query` finds, or makes it.
     pub fn upsert(&mut self, query: Document, update: Document) {
         self.updates.push(doc! { "q": query, "u": update, "upsert": true });
+    }
+
+    /// Updates the one document that `query` finds, if there is one.
+    pub fn update(&mut self, query: Document, update: Document) {
+        self.updates.push(doc! { "q": query, "u": update });
     }
 
     pub fn insert(&mut self, document: Document) {

@@ -1,7 +1,14 @@
 //! `orderflow doctor`: looks at the three servers and says what is wrong, one line each.
 
 use super::{Failure, say};
-use crate::{bus, command, config::Config, config::PartsOptions, query::Store};
+use crate::{
+    bus,
+    clock::Clock,
+    command,
+    config::Config,
+    config::PartsOptions,
+    query::{Store, projector::Operator},
+};
 
 pub async fn run(options: &PartsOptions) -> Result<(), Failure> {
     let parts = Config::parts(options)?;
@@ -10,7 +17,7 @@ pub async fn run(options: &PartsOptions) -> Result<(), Failure> {
         ("RabbitMQ", rabbitmq(&parts.bus).await),
         ("MongoDB", mongodb(&parts.mongodb_uri).await),
     ];
-    let mut wrong = 0;
+    let (mut wrong, store_answers) = (0, findings[2].1.is_ok());
     for (name, finding) in findings {
         match finding {
             Ok(good) => say(&format!("ok     {name}: {good}\n"))?,
@@ -18,6 +25,12 @@ pub async fn run(options: &PartsOptions) -> Result<(), Failure> {
                 wrong += 1;
                 say(&format!("WRONG  {name}: {bad}\n"))?;
             }
+        }
+    }
+    // Not an outage: everything else goes on. But somebody should know.
+    if store_answers {
+        for note in parked(&parts.mongodb_uri).await {
+            say(&format!("NOTE   {note}\n"))?;
         }
     }
     if wrong > 0 { Err(format!("{wrong} of 3 parts cannot be used as they are").into()) } else { Ok(()) }
@@ -59,4 +72,15 @@ async fn mongodb(uri: &str) -> Result<String, String> {
         return Err(format!("version {version}, replica set {set}: this member is not the primary; leave directConnection out"));
     }
     Ok(format!("version {version}, replica set {set}, writable"))
+}
+
+/// What stands still.
+async fn parked(uri: &str) -> Vec<String> {
+    let Ok(store) = Store::connect(uri, 2).await else { return Vec::new() };
+    let groups = Operator::new(store, Clock::system()).groups().await.unwrap_or_default();
+    let note = |group: &crate::query::projector::Group| {
+        let (cause, aggregates, events) = (group.cause, group.aggregates, group.events);
+        format!("parked: aggregates {aggregates}, events {events}, cause {cause}; see `orderflow parked list`")
+    };
+    groups.iter().map(note).collect()
 }

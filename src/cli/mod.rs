@@ -2,6 +2,7 @@
 
 mod doctor;
 mod import;
+mod parked;
 mod serve;
 mod token;
 
@@ -39,6 +40,9 @@ enum Run {
     /// Turns a file of another system into products, users and orders
     #[command(subcommand)]
     Import(import::Import),
+    /// What stands still in the read model: list it, look at it, retry it, or set an event aside
+    #[command(subcommand)]
+    Parked(parked::Parked),
     /// Makes a token for development
     Token(token::Token),
     /// Prints the GraphQL schema
@@ -80,6 +84,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             Run::Migrate(both) => migrate(&both).await,
             Run::Demo(args) => load_demo(&args).await,
             Run::Import(import) => import.run().await,
+            Run::Parked(parked) => parked.run().await,
             Run::Token(token) => token.run(),
             Run::Schema => say(&graphql::sdl()),
             Run::Doctor(parts) => doctor::run(&parts).await,

@@ -3,8 +3,8 @@
 //! fail again, for ever, and hold up everybody in it.
 //!
 //! So the batch is halved until one event is left, which is tried [`ATTEMPTS`] times and then parked. Decoding and folding are
-//! pure, so an event that they refuse is not tried again: nothing could be otherwise. And what lies in the servers (away, electing,
-//! full) is no fault of an event: then the batch comes again for as long as it takes, and nothing is parked.
+//! pure, so an event that they refuse is not tried again: nothing could be otherwise. And what lies in the servers (away,
+//! electing, full) is no fault of an event: then the batch comes again for as long as it takes, and nothing is parked.
 
 use super::{
     batch::{Message, Tally, Task, Work, attempt},

@@ -1,5 +1,6 @@
-//! What an operator can see and do about streams that stand still. It works on the same collections by the same transaction as the
-//! projectors, from whatever process, while they run. Every step is whole or has not happened: killed anywhere, it is run again.
+//! What an operator can see and do about streams that stand still. It works on the same collections by the same transaction as
+//! the projectors, from whatever process, while they run. Every step is whole or has not happened: killed anywhere, it is run
+//! again.
 
 use super::{
     batch::{Message, Tally, Task, Work, attempt},
@@ -97,8 +98,8 @@ impl Operator {
         let one = doc! { "$sum": 1_i64 };
         let group = doc! { "_id": { "cause": "$cause", "kind": "$kind" }, "aggregates": one, "events": { "$sum": "$waiting" },
         "oldest": { "$min": "$since" } };
-        let flat = doc! { "_id": 0, "cause": "$_id.cause", "kind": { "$ifNull": ["$_id.kind", null] }, "aggregates": 1, "events": 1,
-        "oldest": 1 };
+        let kind = doc! { "$ifNull": ["$_id.kind", null] };
+        let flat = doc! { "_id": 0, "cause": "$_id.cause", "kind": kind, "aggregates": 1, "events": 1, "oldest": 1 };
         let parked = self.store.collection::<Document>(names::PARKED);
         let found = parked.aggregate([doc! { "$group": group }, doc! { "$project": flat }]).with_type::<Found>().await?;
         let mut groups: BTreeMap<Cause, Group> = BTreeMap::new();

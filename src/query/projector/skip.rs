@@ -1,14 +1,14 @@
 //! Events that an operator has set aside, and how everybody who folds honours that.
 //!
-//! **The rule.** A discarded event counts as a version and has no effect. The document goes from version n-1 to n and is otherwise
-//! what it was; an order's history gets an entry of the kind `EVENT_DISCARDED`, and so do its subscribers, so that no version is
-//! missing anywhere. What comes after is folded as ever; if it does not follow from a document without the discarded effect, it
-//! is parked in its turn.
+//! **The rule.** A discarded event counts as a version and has no effect. The document goes from version n-1 to n and is
+//! otherwise what it was; an order's history gets an entry of the kind `EVENT_DISCARDED`, and so do its subscribers, so that no
+//! version is missing anywhere. What comes after is folded as ever; if it does not follow from a document without the discarded
+//! effect, it is parked in its turn.
 //!
-//! **The record.** Who did it, when and why stands in the collection `discards`, under stream and version (`order/0190…:2`), written
-//! in the transaction that skips the event. It is never removed. Whoever folds the log anew, be it to compare (`verify`) or to
-//! build (`rebuild`), reads it first ([`discarded`]) and calls [`WorkingSet::skip`] in place of `apply` for those events; then
-//! the result is the document that is there. Removing a record and rebuilding is how a discard is undone.
+//! **The record.** Who did it, when and why stands in the collection `discards`, under stream and version (`order/0190…:2`),
+//! written in the transaction that skips the event. It is never removed. Whoever folds the log anew, be it to compare (`verify`)
+//! or to build (`rebuild`), reads it first ([`discarded`]) and calls [`WorkingSet::skip`] in place of `apply` for those events;
+//! then the result is the document that is there. Removing a record and rebuilding is how a discard is undone.
 //!
 //! A first event cannot be set aside: there would be nothing that later ones could change. Stock is the exception, since its
 //! levels are absolute. A message whose version has not come (`skips: false`), or that belongs to no stream, is only thrown
@@ -149,6 +149,7 @@ impl WorkingSet {
                 let Some(before) = self.orders.get(&id).cloned() else { return false };
                 let mut after = before.clone();
                 after.version = version;
+                after.parked = None;
                 after.updated_at = after.updated_at.max(skipped.recorded_at);
                 let entry = EventView {
                     id: skipped.id.clone(),

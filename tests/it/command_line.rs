@@ -1,6 +1,6 @@
 //! The command line, as an operator has it: the real binary, on servers of its own.
 
-mod process;
+pub mod process;
 mod serve;
 
 use crate::support::Parts;

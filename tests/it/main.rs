@@ -12,6 +12,7 @@ mod idempotency;
 mod import;
 mod indexes;
 mod life_of_an_order;
+mod parked;
 mod pipeline;
 mod read_model;
 mod refusals;

@@ -15,7 +15,7 @@ use crate::{
     clock::Clock,
     event::Stream,
     query::{
-        store::{Store, StoreError, names, transact},
+        store::{Spoilt, Store, StoreError, names, transact},
         view::Cause,
     },
     value::Time,
@@ -115,7 +115,8 @@ pub async fn attempt(store: &Store, work: &Arc<Work>, tail: usize, clock: &Clock
             let mut room = WaitingRoom::default();
             // A panic is a bug that one event has found. It must not take down all the others, again after each restart.
             let folded = catch_unwind(AssertUnwindSafe(|| fold(&mut set, &mut lanes, &mut room, &work, now)));
-            let tally = folded.map_err(|_| StoreError::custom("the fold of this event panicked: a bug".to_owned()))?;
+            let tally =
+                folded.map_err(|_| StoreError::custom(Spoilt("the fold of this event panicked, which is a bug".into())))?;
             lanes.settle(&set, &mut room, now);
             strays.settle(&work, &mut room, now);
             if matches!(work.task, Task::Condemn { mark: false, .. }) {

@@ -12,7 +12,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
-    query::store::{Store, StoreError},
+    query::store::{Spoilt, Store, StoreError},
 };
 use mongodb::error::ErrorKind;
 use std::{sync::Arc, time::Duration};
@@ -97,7 +97,8 @@ pub async fn condemn(
 
 /// What happened, without the server's whole answer and without values: both may be personal.
 pub fn why(error: &StoreError) -> String {
-    waiting::without_values(&error.kind.to_string())
+    let spoilt = error.get_custom::<Spoilt>().map(|Spoilt(why)| why.clone());
+    waiting::without_values(&spoilt.unwrap_or_else(|| error.kind.to_string()))
 }
 
 /// Whether an error lies in the data, so that the same would fail again.
@@ -109,9 +110,9 @@ pub fn lasting(error: &StoreError) -> bool {
         ErrorKind::BsonDeserialization(_)
         | ErrorKind::BsonSerialization(_)
         | ErrorKind::Bson(_)
-        | ErrorKind::InvalidResponse { .. }
+        | ErrorKind::InvalidResponse { .. } => true,
         // Our own: writes that were refused, a fold that panicked.
-        | ErrorKind::Custom(_) => true,
+        ErrorKind::Custom(_) => error.get_custom::<Spoilt>().is_some(),
         ErrorKind::Command(refused) => OF_DATA.contains(&refused.code),
         _ => false,
     }

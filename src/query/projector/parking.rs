@@ -238,7 +238,8 @@ impl Lane {
         let reached = std::mem::replace(&mut self.rows, rest);
         let known = reached.into_iter().filter(|(_, row)| row.known);
         room.left.extend(known.map(|(version, _)| super::waiting::key(stream, version)));
-        self.missing = self.missing.filter(|(_, upto)| *upto > have);
+        let missing = self.missing.filter(|(_, upto)| *upto > have);
+        self.missing = missing.map(|(from, upto)| (from.max(have + 1), upto));
 
         let was = self.head.take();
         let now_is = (!self.rows.is_empty() || self.missing.is_some()).then(|| self.describe(stream, have, was.as_ref(), now));

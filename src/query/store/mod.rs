@@ -3,7 +3,7 @@
 mod indexes;
 mod transaction;
 
-pub(super) use transaction::{Bulk, transact};
+pub(super) use transaction::{Bulk, Spoilt, transact};
 
 use mongodb::{
     Client, Collection, Database,

@@ -110,11 +110,17 @@ impl Bulk {
     }
 }
 
+/// What cannot be done for a reason that lies in the data, in an error of the driver: a sentence for the operator. A type of its
+/// own, so that no other error is taken for it.
+#[derive(Debug, Clone)]
+pub struct Spoilt(pub String);
+
 /// Write errors come in a successful answer.
 fn refused(answer: &Document) -> Result<(), StoreError> {
     match answer.get_array("writeErrors") {
         Ok(errors) if !errors.is_empty() => {
-            Err(mongodb::error::Error::custom(format!("{} writes were refused, first: {}", errors.len(), errors[0])))
+            let why = format!("{} writes were refused, first: {}", errors.len(), errors[0]);
+            Err(StoreError::custom(Spoilt(why)))
         }
         _ => Ok(()),
     }

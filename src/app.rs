@@ -38,8 +38,12 @@ pub enum StartError {
     Store(String),
     #[error("cannot listen on {addr}: {source}")]
     Listen { addr: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Schema(#[from] graphql::BadSchema),
     #[error("metrics cannot be collected: {0}")]
     Metrics(String),
+    #[error("tokens cannot be checked: {0}; `orderflow doctor` looks closer")]
+    Keys(String),
 }
 
 /// Connects to both stores.
@@ -68,13 +72,19 @@ pub async fn migrate(parts: &Parts, work: &Work) -> Result<(), StartError> {
 /// # Errors
 /// Something that the process needs is not there.
 pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) -> Result<App, StartError> {
+    let shutdown = Shutdown::new();
+    // Nobody shows a token to a process without the API.
+    let keys = if roles.contains(&Role::Api) {
+        Some(Keys::open(&config.auth, clock, &shutdown).await.map_err(StartError::Keys)?)
+    } else {
+        None
+    };
     let (database, store) = connect(&config.parts).await?;
     let facts = command::check(&database).await.map_err(|e| StartError::Database(e.to_string()))?;
     if !facts.migrated {
         return Err(StartError::NotMigrated);
     }
     store.ping().await.map_err(|e| StartError::Store(e.to_string()))?;
-    let shutdown = Shutdown::new();
     let committed = Arc::new(Notify::new());
     let has = |role| roles.contains(&role).then(Beat::default);
     let beats = Beats { relay: has(Role::Relay), projector: has(Role::Projector), feed: has(Role::Api) };
@@ -102,15 +112,15 @@ pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) ->
         shutdown.supervise("projector", task);
     }
     let health = beats.health(config, &database, &store, clock, &shutdown)?;
-    let addr = match &beats.feed {
-        None => serve_probes(config, health).await,
-        Some(beat) => {
+    let addr = match (&beats.feed, keys) {
+        (Some(beat), Some(keys)) => {
             shutdown.supervise("feed", feed.run(clock.clone(), beat.clone(), shutdown.clone()));
             let bus = Bus::start(&database, config.work.command, clock, ids, &committed, &shutdown);
             let writer = Writer { bus, clock: clock.clone(), ids: ids.clone() };
-            let schema = graphql::schema(writer, reader.clone(), &config.http.limits);
-            Some(serve_api(config, schema, health, clock).await?)
+            let executor = graphql::executor(writer, reader.clone(), &config.http.limits)?;
+            Some(serve_api(config, executor, keys, health, clock).await?)
         }
+        _ => serve_probes(config, health).await,
     };
     Ok(App { addr, shutdown, reader, store, database })
 }
@@ -155,15 +165,16 @@ impl Beats {
 
 async fn serve_api(
     config: &Config,
-    schema: graphql::OrderflowSchema,
+    executor: graphql::Executor,
+    keys: Keys,
     health: Health,
     clock: &Clock,
 ) -> Result<SocketAddr, StartError> {
     let api = Api {
-        schema,
+        executor,
         documents: config.http.documents.clone(),
         sdl: graphql::sdl().into(),
-        keys: Keys::hs256(&config.http.jwt_secret),
+        keys,
         clock: clock.clone(),
         settings: Arc::new(config.http.clone()),
         shutdown: health.shutdown.clone(),

@@ -1,39 +1,58 @@
-//! `orderflow doctor`: looks at the three servers and says what is wrong, one line each.
+//! `orderflow doctor`: looks at the three servers, and at the public keys of tokens if there are to be some, and says what is
+//! wrong, one line each.
 
 use super::{Failure, say};
 use crate::{
-    bus,
-    clock::Clock,
-    command,
-    config::Config,
-    config::PartsOptions,
-    query::{Store, projector::Operator},
+    auth, bus, command,
+    config::{Config, KeyOptions, PartsOptions},
+    query::Store,
 };
+use clap::Args;
+use std::path::Path;
 
-pub async fn run(options: &PartsOptions) -> Result<(), Failure> {
-    let parts = Config::parts(options)?;
-    let findings = [
-        ("PostgreSQL", postgresql(&parts.database_url).await),
-        ("RabbitMQ", rabbitmq(&parts.bus).await),
-        ("MongoDB", mongodb(&parts.mongodb_uri).await),
-    ];
-    let (mut wrong, store_answers) = (0, findings[2].1.is_ok());
-    for (name, finding) in findings {
-        match finding {
-            Ok(good) => say(&format!("ok     {name}: {good}\n"))?,
-            Err(bad) => {
-                wrong += 1;
-                say(&format!("WRONG  {name}: {bad}\n"))?;
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    parts: PartsOptions,
+    #[command(flatten)]
+    keys: KeyOptions,
+}
+
+impl Doctor {
+    pub async fn run(self) -> Result<(), Failure> {
+        let parts = Config::parts(&self.parts)?;
+        let mut findings = vec![
+            ("PostgreSQL", postgresql(&parts.database_url).await),
+            ("RabbitMQ", rabbitmq(&parts.bus).await),
+            ("MongoDB", mongodb(&parts.mongodb_uri).await),
+        ];
+        if let Some(file) = &self.keys.jwt_public_key {
+            findings.push(("the key file", auth::look_at_file(Path::new(file))));
+        }
+        if let Some(url) = &self.keys.jwks_url {
+            findings.push(("the key set", key_set(url).await));
+        }
+        let (all, mut wrong, store_answers) = (findings.len(), 0, findings[2].1.is_ok());
+        for (name, finding) in findings {
+            match finding {
+                Ok(good) => say(&format!("ok     {name}: {good}\n"))?,
+                Err(bad) => {
+                    wrong += 1;
+                    say(&format!("WRONG  {name}: {bad}\n"))?;
+                }
             }
         }
-    }
-    // Not an outage: everything else goes on. But somebody should know.
-    if store_answers {
-        for note in parked(&parts.mongodb_uri).await {
-            say(&format!("NOTE   {note}\n"))?;
+        // Not an outage: everything else goes on. But somebody should know.
+        let notes = if store_answers { super::parked::notes(&parts.mongodb_uri).await } else { Vec::new() };
+        for note in notes {
+            say(&format!("note   {note}\n"))?;
         }
+        if wrong > 0 { Err(format!("{wrong} of {all} parts cannot be used as they are").into()) } else { Ok(()) }
     }
-    if wrong > 0 { Err(format!("{wrong} of 3 parts cannot be used as they are").into()) } else { Ok(()) }
+}
+
+async fn key_set(url: &str) -> Result<String, String> {
+    auth::look_at_url(&url.parse().map_err(|why| format!("ORDERFLOW_JWKS_URL {why}"))?).await
 }
 
 async fn postgresql(url: &str) -> Result<String, String> {
@@ -72,15 +91,4 @@ async fn mongodb(uri: &str) -> Result<String, String> {
         return Err(format!("version {version}, replica set {set}: this member is not the primary; leave directConnection out"));
     }
     Ok(format!("version {version}, replica set {set}, writable"))
-}
-
-/// What stands still.
-async fn parked(uri: &str) -> Vec<String> {
-    let Ok(store) = Store::connect(uri, 2).await else { return Vec::new() };
-    let groups = Operator::new(store, Clock::system()).groups().await.unwrap_or_default();
-    let note = |group: &crate::query::projector::Group| {
-        let (cause, aggregates, events) = (group.cause, group.aggregates, group.events);
-        format!("parked: aggregates {aggregates}, events {events}, cause {cause}; see `orderflow parked list`")
-    };
-    groups.iter().map(note).collect()
 }

@@ -47,8 +47,8 @@ enum Run {
     Token(token::Token),
     /// Prints the GraphQL schema
     Schema,
-    /// Looks at PostgreSQL, RabbitMQ and MongoDB and says what is wrong
-    Doctor(PartsOptions),
+    /// Looks at PostgreSQL, RabbitMQ, MongoDB and the public keys of tokens and says what is wrong
+    Doctor(doctor::Doctor),
 }
 
 #[derive(Debug, Args)]
@@ -87,7 +87,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             Run::Parked(parked) => parked.run().await,
             Run::Token(token) => token.run(),
             Run::Schema => say(&graphql::sdl()),
-            Run::Doctor(parts) => doctor::run(&parts).await,
+            Run::Doctor(doctor) => doctor.run().await,
         }
     })
 }

@@ -11,7 +11,7 @@ use crate::{
     event::Stream,
     query::{
         Cause, Store,
-        projector::{Discard, Head, Operator, Retried, SetAside, stream_named},
+        projector::{Discard, Group, Head, Operator, Retried, SetAside, stream_named},
     },
 };
 use clap::{Args, Subcommand};
@@ -91,6 +91,17 @@ async fn operator(options: &PartsOptions) -> Result<(Operator, Parts), Failure> 
     let parts = Config::parts(options)?;
     let store = Store::connect(&parts.mongodb_uri, 4).await?;
     Ok((Operator::new(store, Clock::system()), parts))
+}
+
+/// What stands still, a line a cause, for `doctor`.
+pub async fn notes(mongodb_uri: &str) -> Vec<String> {
+    let Ok(store) = Store::connect(mongodb_uri, 2).await else { return Vec::new() };
+    let groups = Operator::new(store, Clock::system()).groups().await.unwrap_or_default();
+    let note = |group: &Group| {
+        let Group { cause, aggregates, events, .. } = group;
+        format!("parked: aggregates {aggregates}, events {events}, cause {cause}; see `orderflow parked list`")
+    };
+    groups.iter().map(note).collect()
 }
 
 /// What came of the retry of one aggregate.

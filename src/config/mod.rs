@@ -1,13 +1,16 @@
 //! Settings. Every one is a variable of the environment and a flag, with its default and its meaning in `orderflow serve --help`;
 //! all that is wrong is told at once.
 
+mod auth;
 mod options;
 mod parse;
 
+pub use auth::{AuthOptions, KeyOptions, RuleOptions, warnings};
 pub use options::{HttpOptions, LogOptions, Options, PartsOptions, WorkOptions};
 use parse::Problems;
 
 use crate::{
+    auth::{Rules, Settings as Auth},
     bus,
     graphql::{Documents, Limits, PayloadWait},
 };
@@ -30,6 +33,7 @@ pub struct Config {
     pub parts: Parts,
     pub work: Work,
     pub http: Http,
+    pub auth: Auth,
     pub shutdown_grace: Duration,
 }
 
@@ -59,11 +63,10 @@ pub struct Work {
     pub ready_within: Duration,
 }
 
-/// The API's address, keys and bounds.
+/// The API's address and bounds.
 #[derive(Debug, Clone)]
 pub struct Http {
     pub addr: SocketAddr,
-    pub jwt_secret: String,
     pub dev: bool,
     pub graphiql: bool,
     pub documents: Documents,
@@ -94,8 +97,19 @@ impl Config {
         let parts = parts(&options.parts, &mut problems);
         let work = work(&options.work, &mut problems);
         let http = http(&options.http, &mut problems);
+        let auth = auth::settings(&options.auth, options.http.dev, &mut problems);
         let shutdown_grace = problems.duration("ORDERFLOW_SHUTDOWN_GRACE", &options.http.shutdown_grace, 0, 600);
-        problems.finish(Self { parts, work, http, shutdown_grace })
+        problems.finish(Self { parts, work, http, auth, shutdown_grace })
+    }
+
+    /// Checks only the rules for tokens.
+    ///
+    /// # Errors
+    /// Everything that is wrong, at once.
+    pub fn rules(options: &RuleOptions) -> Result<Rules, ConfigError> {
+        let mut problems = Problems::default();
+        let rules = auth::rules(options, &mut problems);
+        problems.finish(rules)
     }
 
     /// Checks only where the parts are, for commands that need no more.
@@ -154,22 +168,11 @@ fn work(options: &WorkOptions, problems: &mut Problems) -> Work {
 }
 
 fn http(options: &HttpOptions, problems: &mut Problems) -> Http {
-    let secret = match (&options.jwt_secret, options.dev) {
-        (Some(secret), false) if secret == DEV_SECRET => {
-            problems.note("ORDERFLOW_JWT_SECRET: is the secret of --dev, which anybody knows; openssl rand -hex 32 makes another")
-        }
-        (Some(secret), _) if !secret.is_empty() => secret.clone(),
-        (_, true) => DEV_SECRET.to_owned(),
-        (_, false) => problems.note(
-            "ORDERFLOW_JWT_SECRET: is not set, and outside --dev there is no built-in secret; openssl rand -hex 32 makes one",
-        ),
-    };
     let origins = options.cors_origins.as_deref().unwrap_or_default();
     Http {
         addr: problems
             .parse("ORDERFLOW_HTTP_ADDR", &options.addr, "an address and port such as 127.0.0.1:8080")
             .unwrap_or_else(fallback),
-        jwt_secret: secret,
         dev: options.dev,
         graphiql: problems.switch("ORDERFLOW_GRAPHIQL", options.graphiql.as_deref(), options.dev),
         documents: match &options.trusted_documents {
@@ -183,6 +186,9 @@ fn http(options: &HttpOptions, problems: &mut Problems) -> Http {
         body_limit: problems.number("ORDERFLOW_BODY_LIMIT", &options.body_limit, 1_024, 64 * 1024 * 1024),
         operation_timeout: problems.duration("ORDERFLOW_OPERATION_TIMEOUT", &options.operation_timeout, 1, 600),
         limits: Limits {
+            tokens: problems.number("ORDERFLOW_MAX_TOKENS", &options.max_tokens, 100, 1_000_000),
+            selections: problems.number("ORDERFLOW_MAX_SELECTIONS", &options.max_selections, 100, 10_000_000),
+            variables: problems.number("ORDERFLOW_MAX_VARIABLES", &options.max_variables, 1_024, 64 * 1024 * 1024),
             depth: problems.number("ORDERFLOW_MAX_DEPTH", &options.max_depth, 5, 200),
             cost: problems.number("ORDERFLOW_MAX_COST", &options.max_cost, 10, 100_000_000),
             aliases: problems.number("ORDERFLOW_MAX_ALIASES", &options.max_aliases, 0, 10_000),

@@ -1,5 +1,6 @@
 //! The settings as they are given: texts, from flags or from the environment. Their meaning and defaults stand here, once.
 
+use super::AuthOptions;
 use clap::Args;
 
 /// Everything that `serve` takes.
@@ -11,6 +12,8 @@ pub struct Options {
     pub work: WorkOptions,
     #[command(flatten)]
     pub http: HttpOptions,
+    #[command(flatten)]
+    pub auth: AuthOptions,
 }
 
 /// Where the three servers are.
@@ -86,9 +89,6 @@ pub struct HttpOptions {
     /// Where to listen; port 0 takes a free one and prints it
     #[arg(long = "http-addr", env = "ORDERFLOW_HTTP_ADDR", default_value = "127.0.0.1:8080")]
     pub addr: String,
-    /// The key of tokens (HS256), better 32 characters or more; without one only --dev starts
-    #[arg(long, env = "ORDERFLOW_JWT_SECRET", hide_env_values = true)]
-    pub jwt_secret: Option<String>,
     /// Development: a built-in secret, GraphiQL with ready-made tokens, introspection
     #[arg(long)]
     pub dev: bool,
@@ -110,6 +110,15 @@ pub struct HttpOptions {
     /// How long an operation may take
     #[arg(long, env = "ORDERFLOW_OPERATION_TIMEOUT", default_value = "20s")]
     pub operation_timeout: String,
+    /// Tokens of a document at most; blanks between them count as well
+    #[arg(long, env = "ORDERFLOW_MAX_TOKENS", default_value = "20000")]
+    pub max_tokens: String,
+    /// Selections of an operation at most, counted wherever its fragments are spread
+    #[arg(long, env = "ORDERFLOW_MAX_SELECTIONS", default_value = "20000")]
+    pub max_selections: String,
+    /// Bytes of an operation's variables at most
+    #[arg(long, env = "ORDERFLOW_MAX_VARIABLES", default_value = "262144")]
+    pub max_variables: String,
     /// Levels of an operation at most
     #[arg(long, env = "ORDERFLOW_MAX_DEPTH", default_value = "20")]
     pub max_depth: String,

@@ -28,6 +28,8 @@ pub enum ErrorCode {
     ParseFailed,
     /// The document does not fit the schema.
     ValidationFailed,
+    /// The document has no operation of this name, or several and no name was given.
+    OperationResolutionFailure,
     /// This process does not know the document; send its text once.
     PersistedQueryNotFound,
     /// The hash is not that of the text.
@@ -53,6 +55,7 @@ impl ErrorCode {
             Self::Timeout => "TIMEOUT",
             Self::ParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::OperationResolutionFailure => "OPERATION_RESOLUTION_FAILURE",
             Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::PersistedQueryMismatch => "PERSISTED_QUERY_MISMATCH",
             Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",

@@ -8,9 +8,9 @@ use super::{
 };
 use crate::{
     auth::{BadToken, SignedIn},
-    graphql::{Caller, ErrorCode},
+    graphql::{Caller, ErrorCode, OperationKind},
 };
-use async_graphql::{Request, Response, ServerError, parser::types::OperationType};
+use async_graphql::Response;
 use axum::{
     body::Bytes,
     extract::{FromRequestParts, Query, State, rejection::BytesRejection, ws::WebSocketUpgrade},
@@ -66,23 +66,23 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, body: Body, method: 
         Ok(signed_in) => signed_in,
         Err(BadToken) => return answer::bad_token(form),
     };
-    let parsed = body.into_request(&api.documents).and_then(|mut request| Ok((operation(&mut request)?, request)));
-    let (operation, request) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return answer::refused(form, StatusCode::BAD_REQUEST, error),
+    let question = body.into_question(&api.documents).map_err(|error| vec![error]);
+    let prepared = match question.and_then(|question| api.executor.prepare(&question)) {
+        Ok(prepared) => prepared,
+        Err(errors) => return answer::refused(form, StatusCode::BAD_REQUEST, errors),
     };
-    if method == Method::Get && operation == Some(OperationType::Mutation) {
+    if method == Method::Get && prepared.kind == OperationKind::Mutation {
         let mut response = answer::plain(form, StatusCode::METHOD_NOT_ALLOWED, "Mutations are sent by POST.");
         response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
         return response;
     }
     let expires_at = signed_in.as_ref().map(|signed_in| signed_in.expires_at);
     let viewer = signed_in.map(|signed_in| signed_in.viewer);
-    let request = request.data(Caller { viewer, traceparent: Some(trace::parent(headers)) });
+    let caller = Caller { viewer, traceparent: Some(trace::parent(headers)) };
     if form == Form::EventStream {
-        return sse::stream(&api, request, expires_at);
+        return sse::stream(&api, prepared, caller, expires_at);
     }
-    if operation == Some(OperationType::Subscription) {
+    if prepared.kind == OperationKind::Subscription {
         return answer::plain(
             form,
             StatusCode::BAD_REQUEST,
@@ -90,7 +90,7 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, body: Body, method: 
         );
     }
     let started = std::time::Instant::now();
-    let executed = tokio::time::timeout(api.settings.operation_timeout, api.schema.execute(request)).await;
+    let executed = tokio::time::timeout(api.settings.operation_timeout, api.executor.execute(prepared, caller)).await;
     metrics::histogram!("orderflow_http_operation_seconds").record(started.elapsed().as_secs_f64());
     match executed {
         Ok(response) => answer::respond(form, &response),
@@ -99,18 +99,6 @@ async fn execute(api: Api, form: Form, headers: &HeaderMap, body: Body, method: 
             answer::executed(form, &Response::from_errors(vec![error]))
         }
     }
-}
-
-/// The kind of the operation that would be executed, if it can be told.
-fn operation(request: &mut Request) -> Result<Option<OperationType>, ServerError> {
-    let name = request.operation_name.clone();
-    let document = request.parsed_query().map_err(|error| ErrorCode::ParseFailed.put_on(error))?;
-    let chosen = document.operations.iter().find(|(key, _)| match (&name, key) {
-        (Some(name), Some(key)) => key.as_str() == name,
-        (None, _) => true,
-        (Some(_), None) => false,
-    });
-    Ok(chosen.map(|(_, operation)| operation.node.ty))
 }
 
 /// Who is asking, by the `Authorization` header.

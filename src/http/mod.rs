@@ -17,7 +17,7 @@ use crate::{
     auth::Keys,
     clock::Clock,
     config,
-    graphql::{Documents, OrderflowSchema},
+    graphql::{Documents, Executor},
     shutdown::Shutdown,
 };
 use axum::{
@@ -36,7 +36,7 @@ use tower_http::{
 /// What the handlers share.
 #[derive(Clone)]
 pub struct Api {
-    pub schema: OrderflowSchema,
+    pub executor: Executor,
     pub documents: Documents,
     /// The schema definition, made once.
     pub sdl: Arc<str>,

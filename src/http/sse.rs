@@ -2,7 +2,7 @@
 //! <https://github.com/enisdenjo/graphql-sse/blob/master/PROTOCOL.md>
 
 use super::Api;
-use async_graphql::Request;
+use crate::graphql::{Caller, Prepared};
 use axum::response::{
     IntoResponse, Response,
     sse::{Event, KeepAlive, Sse},
@@ -15,7 +15,7 @@ const YEAR: Duration = Duration::from_secs(365 * 86_400);
 
 /// Executes any operation and sends each result as an event, then `complete`. Ends when the process drains, so that the client
 /// comes back to another one, and with the token (`expires_at`, in seconds since 1970).
-pub fn stream(api: &Api, request: Request, expires_at: Option<i64>) -> Response {
+pub fn stream(api: &Api, prepared: Prepared, caller: Caller, expires_at: Option<i64>) -> Response {
     let (shutdown, now) = (api.shutdown.clone(), api.clock.now().unix_timestamp());
     let left = expires_at.map_or(YEAR, |at| Duration::from_secs(u64::try_from(at - now).unwrap_or(0)).min(YEAR));
     let end = async move {
@@ -25,8 +25,8 @@ pub fn stream(api: &Api, request: Request, expires_at: Option<i64>) -> Response 
         }
     };
     let results = api
-        .schema
-        .execute_stream(request)
+        .executor
+        .stream(prepared, caller)
         .map(|response| Event::default().event("next").data(serde_json::to_string(&response).unwrap_or_default()))
         .take_until(Box::pin(end))
         .chain(stream::once(async { Event::default().event("complete").data("") }))

@@ -2,6 +2,7 @@
 
 pub mod process;
 mod serve;
+mod tokens;
 
 use crate::support::Parts;
 use orderflow::{
@@ -34,7 +35,14 @@ async fn variables(command: &str) -> Vec<String> {
 }
 
 /// Variables to which any text is right, or which are not looked at together with the others.
-const FREE: [&str; 3] = ["ORDERFLOW_CORS_ORIGINS", "ORDERFLOW_LOG", "ORDERFLOW_LOG_FORMAT"];
+const FREE: [&str; 6] = [
+    "ORDERFLOW_CORS_ORIGINS",
+    "ORDERFLOW_JWT_AUDIENCE",
+    "ORDERFLOW_JWT_ISSUER",
+    "ORDERFLOW_JWT_ROLE_CLAIM",
+    "ORDERFLOW_LOG",
+    "ORDERFLOW_LOG_FORMAT",
+];
 
 #[tokio::test]
 async fn all_that_is_wrong_with_the_settings_is_told_at_once_by_name_and_without_secrets() {

@@ -3,6 +3,7 @@
 #![allow(clippy::pedantic, reason = "the pedantic lints are for code that is shipped")]
 
 mod architecture;
+mod auth;
 mod command_line;
 mod consistency;
 mod domain;

@@ -103,7 +103,7 @@ pub struct OrderLine {
     quantity: i32,
     /// What one unit costs in this order.
     unit_price: Money,
-    /// unitPrice times quantity.
+    /// The `unitPrice` times the quantity.
     total: Money,
     /// Units that are on their way or have arrived.
     quantity_shipped: i32,

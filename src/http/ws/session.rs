@@ -3,10 +3,10 @@
 use super::message::{Close, Incoming, Outgoing};
 use crate::{
     auth::SignedIn,
-    graphql::{Caller, ErrorCode},
+    graphql::{Caller, ErrorCode, never_executed},
     http::{Api, request::Body},
 };
-use async_graphql::{Response, ServerError, Value};
+use async_graphql::{Response, ServerError};
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::{
     SinkExt, Stream, StreamExt,
@@ -188,11 +188,13 @@ impl Session {
             let refusal = ErrorCode::TooManyOperations.server_error("Too many operations run on this socket.");
             return say(out, Outgoing::Error { id, errors: errors(&[refusal]) }).await;
         }
-        let request = match body.into_request(&self.api.documents) {
-            Ok(request) => request,
-            Err(error) => return say(out, Outgoing::Error { id, errors: errors(&[error]) }).await,
+        let executor = &self.api.executor;
+        let question = body.into_question(&self.api.documents).map_err(|error| vec![error]);
+        let prepared = match question.and_then(|question| executor.prepare(&question)) {
+            Ok(prepared) => prepared,
+            Err(refused) => return say(out, Outgoing::Error { id, errors: errors(&refused) }).await,
         };
-        let results = self.api.schema.execute_stream(request.data(caller));
+        let results = executor.stream(prepared, caller);
         self.started += 1;
         let number = self.started;
         let (key, out, ended) = ((id.clone(), number), out.clone(), self.ended.0.clone());
@@ -220,10 +222,7 @@ async fn operate(id: String, results: impl Stream<Item = Response> + Send, out: 
     let mut results = std::pin::pin!(results);
     let mut first = true;
     while let Some(result) = results.next().await {
-        let never_executed =
-            first && result.data == Value::Null && result.is_err() && result.errors.iter().all(|e| e.path.is_empty());
-        first = false;
-        if never_executed {
+        if std::mem::take(&mut first) && never_executed(&result) {
             // The protocol ends an operation by `error`; nothing may follow.
             return Outgoing::Error { id, errors: errors(&result.errors) };
         }

@@ -29,8 +29,9 @@ use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 /// Waiting events that are applied in one transaction, so that projectors never wait long for it.
 const CHUNK: usize = 100;
-/// How often a transaction that lost all its races is begun anew, with a pause between.
-const PATIENCE: u32 = 40;
+/// How often a transaction that lost all its races is begun anew, with a pause between: half a minute in all. A process that was
+/// killed in the middle of a transaction holds what it has written for as long as the server lets it.
+const PATIENCE: u32 = 150;
 /// An operator adds nothing to the waiting room but what was taken from it.
 const UNBOUNDED: usize = usize::MAX;
 

@@ -3,7 +3,6 @@
 use super::{EVENTS, JSON, header, post, send, to};
 use crate::support::{Client, PATIENCE, Socket, TestApp, until};
 use orderflow::{
-    auth::Keys,
     config::Role as Part,
     value::{Role, Time, Viewer},
 };
@@ -165,7 +164,7 @@ async fn a_socket_lives_no_longer_than_its_token_and_not_at_all_without_a_good_o
     let app = TestApp::start().await;
     assert_eq!(Socket::begin(app.addr(), Some("nonsense")).await.closed().await, Some(4403));
     let staff = Viewer { subject: "staff".to_owned(), role: Role::Staff };
-    let sign = |seconds| Keys::hs256(&app.config.http.jwt_secret).sign(&staff, Time::now_utc(), Duration::from_secs(seconds));
+    let sign = |seconds| app.keys().sign(&staff, Time::now_utc(), Duration::from_secs(seconds));
     let mut lasting = Client::new(app.addr(), Some(sign(600).expect("a token"))).socket().await;
     let brief = Client::new(app.addr(), Some(sign(1).expect("a token"))).socket().await;
     assert_eq!(brief.closed().await, Some(4403));
@@ -184,7 +183,7 @@ async fn a_stream_of_events_lives_no_longer_than_its_token_either() {
     })
     .await;
     let staff = Viewer { subject: "staff".to_owned(), role: Role::Staff };
-    let token = Keys::hs256(&app.config.http.jwt_secret).sign(&staff, Time::now_utc(), Duration::from_secs(2));
+    let token = app.keys().sign(&staff, Time::now_utc(), Duration::from_secs(2));
     let brief = Client::new(app.addr(), Some(token.expect("a token")));
     let follow = "subscription($id: ID!) { productChanged(id: $id) { sku } }";
     let mut events = Events::open(&brief, follow, json!({ "id": tea })).await;

@@ -43,7 +43,7 @@ async fn what_stands_still_is_listed_by_cause_and_shown_without_its_content() {
 
     let doctor = Process::run(&["doctor"], &at(app)).await;
     assert_eq!(doctor.code, Some(0), "parking is no outage: {}", doctor.out);
-    assert!(doctor.out.contains("NOTE   parked: aggregates 2, events 4, cause MALFORMED"), "{}", doctor.out);
+    assert!(doctor.out.contains("note   parked: aggregates 2, events 4, cause MALFORMED"), "{}", doctor.out);
     for (words, code) in [
         (&["show", "order_0190d3f57a0070008000000000000001"][..], 1),
         (&["retry", "order_0190d3f57a0070008000000000000001"], 0),

@@ -48,6 +48,12 @@ impl Build {
         self
     }
 
+    /// As a deployment that trusts somebody else's keys has it: without `--dev` and without a secret.
+    pub fn trusting(mut self, flag: &str, value: &str) -> Self {
+        self.flags[0] = format!("{flag}={value}");
+        self
+    }
+
     /// With wires to the three servers that can be cut.
     pub fn through_proxy(mut self) -> Self {
         self.through_proxy = true;
@@ -148,7 +154,12 @@ impl TestApp {
 
     pub fn token(&self, subject: &str, role: Role) -> String {
         let viewer = Viewer { subject: subject.to_owned(), role };
-        Keys::hs256(&self.config.http.jwt_secret).sign(&viewer, Clock::system().now(), Duration::from_secs(600)).expect("a token")
+        self.keys().sign(&viewer, Clock::system().now(), Duration::from_secs(600)).expect("a token")
+    }
+
+    /// The keys that make this app's tokens.
+    pub fn keys(&self) -> Keys {
+        Keys::by_secret(&self.config.auth, &Clock::system())
     }
 
     pub fn admin(&self) -> Client {

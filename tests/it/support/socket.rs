@@ -71,6 +71,13 @@ impl Socket {
         self.send(json!({ "id": id, "type": "subscribe", "payload": { "query": query, "variables": variables } })).await;
     }
 
+    /// Shows a fresh token on the open socket, and waits until it has been looked at.
+    pub async fn renew(&mut self, token: &str) {
+        let payload = json!({ "authorization": format!("Bearer {token}") });
+        self.send(json!({ "type": "ping", "payload": payload })).await;
+        assert_eq!(self.receive().await["type"], "pong");
+    }
+
     pub async fn unsubscribe(&mut self, id: &str) {
         self.send(json!({ "id": id, "type": "complete" })).await;
     }

@@ -108,7 +108,9 @@ pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) ->
     }
     if let Some(beat) = &beats.projector {
         store.keep_changes(config.work.keep_changes).await.map_err(|e| StartError::Store(e.to_string()))?;
-        let settings = projector::Settings { bus: config.parts.bus.clone(), batch: config.work.projector_batch };
+        let (batch, tail) = (config.work.projector_batch, config.work.parked_tail);
+        let settings = projector::Settings { bus: config.parts.bus.clone(), batch, tail };
+        shutdown.supervise("parked events", projector::watch(store.clone(), clock.clone(), shutdown.clone()));
         let task = projector::run(store.clone(), settings, clock.clone(), beat.clone(), shutdown.clone());
         shutdown.supervise("projector", task);
     }

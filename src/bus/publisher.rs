@@ -6,6 +6,7 @@ use lapin::{
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::{AMQPValue, FieldTable},
 };
+use std::borrow::Cow;
 use uuid::Uuid;
 
 /// A message to publish.
@@ -13,7 +14,7 @@ use uuid::Uuid;
 pub struct Outgoing {
     pub id: String,
     /// The event's type; other services select by it.
-    pub kind: &'static str,
+    pub kind: Cow<'static, str>,
     pub partition_key: Uuid,
     pub traceparent: Option<String>,
     /// Milliseconds since 1970, for the pipeline times of the event.
@@ -62,7 +63,7 @@ impl Publisher {
                 let properties = properties(&message);
                 let confirm = self
                     .channel
-                    .basic_publish(topology::EVENTS.into(), message.kind.into(), options, &message.body, properties)
+                    .basic_publish(topology::EVENTS.into(), message.kind.as_ref().into(), options, &message.body, properties)
                     .await?;
                 confirms.push(confirm);
             }
@@ -88,7 +89,7 @@ fn properties(message: &Outgoing) -> BasicProperties {
     BasicProperties::default()
         // CloudEvents AMQP binding, structured mode.
         .with_content_type("application/cloudevents+json; charset=utf-8".into())
-        .with_type(message.kind.into())
+        .with_type(message.kind.as_ref().into())
         .with_message_id(message.id.as_str().into())
         // Persistent.
         .with_delivery_mode(2)

@@ -54,6 +54,7 @@ impl Doctor {
                 }
             }
         }
+        // Not an outage: everything else goes on. But somebody should know.
         for note in notes(&parts, &well).await {
             say(&format!("note   {note}\n"))?;
         }
@@ -128,6 +129,9 @@ async fn notes(parts: &Parts, well: &[&str]) -> Vec<String> {
             limit.as_secs(),
             LONG.as_secs()
         ));
+    }
+    if well.contains(&"MongoDB") {
+        notes.extend(super::parked::notes(&parts.mongodb_uri).await);
     }
     notes
 }

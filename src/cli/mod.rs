@@ -2,6 +2,7 @@
 
 mod doctor;
 mod import;
+mod parked;
 mod serve;
 mod token;
 mod verify;
@@ -42,6 +43,9 @@ enum Run {
     Import(import::Import),
     /// Folds the event log and compares it with MongoDB and with PostgreSQL's tables, also while the system works
     Verify(verify::Verify),
+    /// What stands still in the read model: list it, look at it, retry it, or set an event aside
+    #[command(subcommand)]
+    Parked(parked::Parked),
     /// Makes a token for development
     Token(token::Token),
     /// Prints the GraphQL schema
@@ -57,7 +61,7 @@ impl Run {
             Run::Serve(serve) => serve.check().err(),
             Run::Migrate(both) | Run::Demo(DemoArgs { both, .. }) => both.check().err(),
             Run::Doctor(doctor) => doctor.check().err(),
-            Run::Import(_) | Run::Token(_) | Run::Schema => None,
+            Run::Import(_) | Run::Verify(_) | Run::Parked(_) | Run::Token(_) | Run::Schema => None,
         }
     }
 }
@@ -118,6 +122,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             Run::Demo(args) => load_demo(&args).await,
             Run::Import(import) => import.run().await,
             Run::Verify(verify) => verify.run().await,
+            Run::Parked(parked) => parked.run().await,
             Run::Token(token) => token.run(),
             Run::Schema => say(&graphql::sdl()),
             Run::Doctor(doctor) => doctor.run().await,

@@ -162,10 +162,10 @@ impl Relay {
         if crash::planted("mark-before-confirm") {
             store::remove(&tx, pending.iter().map(|event| event.position).collect()).await?;
             tx.commit().await?;
-            publisher.publish(messages(&pending, &self.clock)?).await?;
+            publisher.publish(messages(&pending, &self.clock)).await?;
             return Ok(if full { Pumped::Full } else { Pumped::Some });
         }
-        let taken = publisher.publish(messages(&pending, &self.clock)?).await?;
+        let taken = publisher.publish(messages(&pending, &self.clock)).await?;
         crash::point("after-confirm");
         let (confirmed, refused) = in_order(&pending, &taken);
         metrics::counter!("orderflow_relay_published_total").increment(confirmed.len() as u64);
@@ -197,21 +197,17 @@ enum Pumped {
     Refused(usize),
 }
 
-fn messages(pending: &[Pending], clock: &Clock) -> Result<Vec<Outgoing>, serde_json::Error> {
+fn messages(pending: &[Pending], clock: &Clock) -> Vec<Outgoing> {
     let published_at = i64::try_from(clock.now().unix_timestamp_nanos() / 1_000_000).unwrap_or_default();
-    pending
-        .iter()
-        .map(|p| {
-            Ok(Outgoing {
-                id: p.envelope.meta.id.to_string(),
-                kind: p.envelope.event.kind(),
-                partition_key: p.envelope.meta.partition_key,
-                traceparent: p.envelope.meta.traceparent.clone(),
-                published_at,
-                body: p.envelope.to_json()?,
-            })
-        })
-        .collect()
+    let message = |p: &Pending| Outgoing {
+        id: p.meta.id.to_string(),
+        kind: p.kind.clone().into(),
+        partition_key: p.meta.partition_key,
+        traceparent: p.meta.traceparent.clone(),
+        published_at,
+        body: p.body.clone(),
+    };
+    pending.iter().map(message).collect()
 }
 
 /// The positions that may be forgotten. After a refusal nothing later of the same key counts, though it was taken: it must follow
@@ -221,7 +217,7 @@ fn in_order(pending: &[Pending], taken: &[bool]) -> (Vec<i64>, usize) {
     let mut confirmed = Vec::with_capacity(pending.len());
     let mut refused = 0;
     for (event, taken) in pending.iter().zip(taken) {
-        let key = event.envelope.meta.partition_key;
+        let key = event.meta.partition_key;
         if !taken {
             refused += 1;
             held.insert(key);

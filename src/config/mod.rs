@@ -61,6 +61,8 @@ pub struct Work {
     pub relay_batch: u32,
     pub relay_sweep: Duration,
     pub projector_batch: u16,
+    /// The most events that wait behind a parked one.
+    pub parked_tail: usize,
     pub keep_outcomes: Duration,
     pub keep_changes: Duration,
     /// How long a part may be silent, or an event unpublished, before the process is not ready.
@@ -203,6 +205,8 @@ fn work(options: &WorkOptions, problems: &mut Problems) -> Work {
         // Never without a pause: an empty outbox would be looked at all the time.
         relay_sweep: problems.duration("ORDERFLOW_RELAY_SWEEP", &options.relay_sweep, 0, 60).max(Duration::from_millis(10)),
         projector_batch: problems.number("ORDERFLOW_PROJECTOR_BATCH", &options.projector_batch, 1, 5_000),
+        // All of a tail that goes on by itself goes in one transaction.
+        parked_tail: problems.number("ORDERFLOW_PARKED_TAIL", &options.parked_tail, 1, 5_000),
         keep_outcomes: problems.duration("ORDERFLOW_KEEP_OUTCOMES", &options.keep_outcomes, 3_600, 3_660 * 86_400),
         keep_changes: problems.duration("ORDERFLOW_KEEP_CHANGES", &options.keep_changes, 60, 366 * 86_400),
         ready_within: problems.duration("ORDERFLOW_READY_WITHIN", &options.ready_within, 1, 3_600),

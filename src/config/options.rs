@@ -73,6 +73,9 @@ pub struct WorkOptions {
     /// Events projected in one transaction at most
     #[arg(long, env = "ORDERFLOW_PROJECTOR_BATCH", default_value = "500")]
     pub projector_batch: String,
+    /// Events that wait behind a parked one at most; what comes beyond is taken from the event log by `parked retry`
+    #[arg(long, env = "ORDERFLOW_PARKED_TAIL", default_value = "1000")]
+    pub parked_tail: String,
     /// How long outcomes of commands are remembered; later the same commandId would be a new command
     #[arg(long, env = "ORDERFLOW_KEEP_OUTCOMES", default_value = "30days")]
     pub keep_outcomes: String,

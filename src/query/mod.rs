@@ -25,7 +25,9 @@ pub use page::{Direction, Page, PageArgs};
 pub use products::ProductSort;
 pub use sales::{Bucket, Granularity};
 pub use store::{Store, StoreError};
-pub use view::{CustomerView, EventKind, EventView, LineView, OrderView, ProductView, ShipmentView, Summary, UserView};
+pub use view::{
+    Cause, CustomerView, EventKind, EventView, LineView, OrderView, Parked, ProductView, ShipmentView, Summary, UserView,
+};
 
 use crate::health::Beat;
 

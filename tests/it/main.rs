@@ -15,6 +15,7 @@ mod import;
 mod indexes;
 mod life_of_an_order;
 mod limits;
+mod parked;
 mod pipeline;
 mod read_model;
 mod refusals;

@@ -16,7 +16,7 @@ pub(super) use books::{Level, Row, levels, rows, strangers, unpublished};
 pub(super) use load::load;
 pub(super) use log::{count_streams, heads, heads_page, key_from, last_key, stretches};
 pub(super) use lookup::{OrdersWith, orders_with, products_by_sku, refund_amounts, users_by_email};
-pub(super) use outbox::{Pending, backlog, listener, read_shard, remove, try_shard, waiting};
+pub(super) use outbox::{Pending, backlog, listener, read_shard, remove, republish, try_shard, waiting};
 pub(super) use outcomes::{Remembered, forget, recall, remember};
 pub(super) use save::save;
 pub use transactions::{OpenTransaction, oldest_transaction};

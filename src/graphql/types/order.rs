@@ -1,7 +1,7 @@
 //! An order.
 
 use super::{
-    OrderEvent,
+    OrderEvent, Projection,
     connection::OrderEventConnection,
     int,
     value::{Address, Money},
@@ -267,6 +267,11 @@ impl Order {
     /// When it last changed.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
+    }
+
+    /// Whether newer changes are held up. It is not sent when it changes; ask again, or subscribe again, to see it.
+    async fn projection(&self) -> Projection {
+        self.0.parked.into()
     }
 }
 

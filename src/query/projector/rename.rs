@@ -26,7 +26,7 @@ const CHUNK: usize = 500;
 
 /// Renames the orders of every user whose new profile comes next, and of those after it that are here too or have waited for it.
 /// What is left over, less than a chunk, goes with the events themselves.
-pub async fn ahead(store: &Store, events: &[Arrived], clock: &Clock) -> Result<(), StoreError> {
+pub async fn ahead(store: &Store, events: impl Iterator<Item = &Arrived> + Send, clock: &Clock) -> Result<(), StoreError> {
     let mut users: HashMap<UserId, UserView> = HashMap::new();
     for arrived in events {
         let Stream::User(id) = arrived.envelope.meta.stream else { continue };

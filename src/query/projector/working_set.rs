@@ -146,7 +146,14 @@ impl WorkingSet {
         }
     }
 
-    fn record_change(&mut self, partition: i32, before: Option<&OrderView>, mut after: OrderView, entry: EventView, now: Time) {
+    pub(super) fn record_change(
+        &mut self,
+        partition: i32,
+        before: Option<&OrderView>,
+        mut after: OrderView,
+        entry: EventView,
+        now: Time,
+    ) {
         let number = self.positions.entry(partition).or_default();
         *number += 1;
         let id = ChangeId { partition, number: *number };

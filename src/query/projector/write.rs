@@ -1,6 +1,6 @@
 //! Writes what a batch has changed: one command a collection, all in the batch's transaction.
 
-use super::{waiting::Waiting, working_set::WorkingSet};
+use super::working_set::WorkingSet;
 use crate::{
     crash,
     query::{
@@ -10,15 +10,10 @@ use crate::{
 };
 use mongodb::{
     ClientSession,
-    bson::{Bson, Document, doc, serialize_to_document},
+    bson::{Bson, doc, serialize_to_document},
 };
 
-/// What a batch does to the waiting room.
-#[derive(Debug, Default)]
-pub struct WaitingRoom {
-    pub entered: Vec<Waiting>,
-    pub left: Vec<String>,
-}
+pub use super::room::WaitingRoom;
 
 pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet, room: &WaitingRoom) -> Result<(), StoreError> {
     let mut orders = Bulk::default();
@@ -26,6 +21,8 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
         let Some(order) = set.orders.get(id) else { continue };
         let mut fields = serialize_to_document(order)?;
         fields.remove("_id");
+        // Only the waiting room's own marks say it, so that taking it away is as sure as putting it there.
+        fields.remove("parked");
         let entries = set.history.get(id).into_iter().flatten().map(serialize_to_document);
         let entries = entries.map(|entry| entry.map(Bson::Document)).collect::<Result<Vec<_>, _>>()?;
         // Not a replacement: the history stays where it is and is added to.
@@ -70,15 +67,7 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
     positions.send(store, session, names::POSITIONS).await?;
     crash::point("between-collections");
 
-    let mut waiting = Bulk::default();
-    for event in &room.entered {
-        // The first arrival counts: `since` and cause stay when it is delivered again.
-        waiting.upsert(doc! { "_id": &event.id }, doc! { "$setOnInsert": without_id(serialize_to_document(event)?) });
-    }
-    for id in &room.left {
-        waiting.delete(doc! { "_id": id });
-    }
-    waiting.send(store, session, names::WAITING).await
+    room.write(store, session).await
 }
 
 /// Buckets are kept apart by partition, so that projectors of different partitions never wait for each other; a report adds them
@@ -97,9 +86,4 @@ fn sales(set: &WorkingSet) -> Bulk {
         sales.upsert(doc! { "_id": id }, update);
     }
     sales
-}
-
-fn without_id(mut document: Document) -> Document {
-    document.remove("_id");
-    document
 }

@@ -12,7 +12,8 @@ use std::time::Duration;
 
 pub(super) async fn ensure(store: &Store, keep_changes: Duration) -> Result<(), StoreError> {
     let existing = store.database.list_collection_names().await?;
-    for name in [names::ORDERS, names::USERS, names::PRODUCTS, names::SALES, names::CHANGES, names::POSITIONS, names::WAITING] {
+    let read = [names::ORDERS, names::USERS, names::PRODUCTS, names::SALES, names::CHANGES, names::POSITIONS];
+    for name in read.into_iter().chain([names::WAITING, names::PARKED, names::DISCARDS]) {
         if existing.iter().any(|known| known == name) {
             continue;
         }
@@ -51,7 +52,9 @@ pub(super) async fn ensure(store: &Store, keep_changes: Duration) -> Result<(), 
     ];
     create(store, names::PRODUCTS, products).await?;
     create(store, names::SALES, [doc! { "start": 1 }]).await?;
-    create(store, names::WAITING, [doc! { "stream": 1, "version": 1 }]).await?;
+    // With the reason, so that looking at what waits reads no event; and by the id of an event, for operators.
+    create(store, names::WAITING, [doc! { "stream": 1, "version": 1, "reason": 1 }, doc! { "event": 1 }]).await?;
+    create(store, names::PARKED, [doc! { "cause": 1, "_id": 1 }]).await?;
     create(store, names::CHANGES, [doc! { "_id.p": 1, "_id.s": 1 }, doc! { "order._id": 1, "_id.s": 1 }]).await?;
     expire_changes(store, keep_changes).await
 }

@@ -5,7 +5,7 @@ mod patience;
 mod transaction;
 
 pub(super) use patience::{ANSWER, SERVER, answer, within};
-pub(super) use transaction::{Bulk, transact};
+pub(super) use transaction::{Bulk, Spoilt, transact};
 
 use mongodb::{
     Client, Collection, Database,
@@ -37,6 +37,10 @@ pub(super) mod names {
     /// Events that cannot be applied yet: they came early, or something is wrong with them or with an earlier one of their
     /// stream.
     pub const WAITING: &str = "waiting";
+    /// The streams that stand still: one document each, see `projector::parking`.
+    pub const PARKED: &str = "parked";
+    /// Events that an operator has set aside. It outlives rebuilds, see `projector::skip`.
+    pub const DISCARDS: &str = "discards";
 }
 
 impl Store {

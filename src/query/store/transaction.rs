@@ -8,6 +8,7 @@ use mongodb::{
     error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT},
     options::ReadConcern,
 };
+use std::time::Duration;
 
 /// How often a transaction is tried again after a conflict or an election, and a commit whose outcome is unknown.
 const ATTEMPTS: u32 = 8;
@@ -42,6 +43,9 @@ where
         match result {
             Err(error) if error.contains_label(TRANSIENT_TRANSACTION_ERROR) && attempt < ATTEMPTS => {
                 metrics::counter!("orderflow_projector_conflicts_total").increment(1);
+                // Whoever was faster needs a moment to commit; at once, all attempts would be spent before it has.
+                let longest = 1_u64 << attempt.min(6);
+                tokio::time::sleep(Duration::from_millis(rand::random_range(0..=longest))).await;
             }
             result => return result,
         }
@@ -73,6 +77,11 @@ impl Bulk {
     /// Replaces or updates the one document that `query` finds, or makes it.
     pub fn upsert(&mut self, query: Document, update: Document) {
         self.updates.push(doc! { "q": query, "u": update, "upsert": true });
+    }
+
+    /// Updates the one document that `query` finds, if there is one.
+    pub fn update(&mut self, query: Document, update: Document) {
+        self.updates.push(doc! { "q": query, "u": update });
     }
 
     pub fn insert(&mut self, document: Document) {
@@ -108,11 +117,17 @@ impl Bulk {
     }
 }
 
+/// What cannot be done for a reason that lies in the data, in an error of the driver: a sentence for the operator. A type of its
+/// own, so that no other error is taken for it.
+#[derive(Debug, Clone)]
+pub struct Spoilt(pub String);
+
 /// Write errors come in a successful answer.
 fn refused(answer: &Document) -> Result<(), StoreError> {
     match answer.get_array("writeErrors") {
         Ok(errors) if !errors.is_empty() => {
-            Err(mongodb::error::Error::custom(format!("{} writes were refused, first: {}", errors.len(), errors[0])))
+            let why = format!("{} writes were refused, first: {}", errors.len(), errors[0]);
+            Err(StoreError::custom(Spoilt(why)))
         }
         _ => Ok(()),
     }

@@ -79,6 +79,8 @@ impl TestApp {
         })
         .await;
         waiting.delete_many(doc! { "stream": { "$in": &subjects } }).await.expect("delete");
+        let parked = self.mongo().await.collection::<Document>("parked");
+        parked.delete_many(doc! { "_id": { "$in": &subjects } }).await.expect("delete");
     }
 
     /// Waits until the read model has the newest version of every stream of the log.
@@ -151,7 +153,7 @@ impl TestApp {
     pub async fn read_model(&self) -> BTreeMap<&'static str, Vec<Value>> {
         let mongo = self.mongo().await;
         let mut all = BTreeMap::new();
-        for name in ["orders", "users", "products", "sales", "changes", "positions", "waiting"] {
+        for name in ["orders", "users", "products", "sales", "changes", "positions", "waiting", "parked"] {
             all.insert(name, documents(&mongo, name).await);
         }
         all
@@ -168,7 +170,7 @@ impl TestApp {
 /// A message with a body of the caller's making.
 pub fn message(partition_key: Uuid, body: Vec<u8>) -> Outgoing {
     let id = Uuid::now_v7().to_string();
-    Outgoing { id, kind: "orderflow.test", partition_key, traceparent: None, published_at: 0, body }
+    Outgoing { id, kind: "orderflow.test".into(), partition_key, traceparent: None, published_at: 0, body }
 }
 
 /// The message that carries an event.

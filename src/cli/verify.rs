@@ -71,7 +71,7 @@ impl Verify {
         bar.set_style(ProgressStyle::with_template("{bar:40} {pos}/{len} streams, {per_sec}, {eta} left")?);
         let seed = self.seed.unwrap_or_else(rand::random);
         let options = Options { sample: self.sample.map(|many| (many, seed)), wait: self.wait };
-        let verifier = Verifier::new(&database, &store, &parts.bus, &Clock::system());
+        let mut verifier = Verifier::new(&database, &store, &parts.bus, &Clock::system());
         let report = verifier.run(&options, &bar).await;
         bar.finish_and_clear();
         Ok(report?)

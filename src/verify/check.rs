@@ -68,7 +68,7 @@ impl Verifier {
                 let (Some(book), Some(customer)) = (books.get_mut(&recorded.stream), customers.get_mut(&recorded.stream)) else {
                     return;
                 };
-                customer.step(book.step(recorded, None), &self.discards);
+                customer.step((recorded.stream, recorded.version), book.step(recorded, None), &self.discards);
             })
             .await?;
         for (id, stream) in ids.iter().zip(&streams) {
@@ -112,10 +112,11 @@ impl Verifier {
             .each(stretches, |recorded| {
                 let Some(book) = books.get_mut(&recorded.stream) else { return };
                 let envelope = book.step(recorded, balance.as_deref_mut());
+                let place = (recorded.stream, recorded.version);
                 match recorded.stream {
                     // Up to the document's version: the row's may be later.
                     Stream::Product(id) if documents.get(&id).is_some_and(|(version, _)| recorded.version <= *version) => {
-                        folds.entry(id).or_insert_with(|| ProductFold::new(id)).step(envelope, &self.discards);
+                        folds.entry(id).or_insert_with(|| ProductFold::new(id)).step(place, envelope, &self.discards);
                     }
                     Stream::Stock(id) => {
                         levels.extend(envelope.ok().map(|level| ((id, recorded.version), level.clone())));

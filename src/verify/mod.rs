@@ -91,8 +91,9 @@ impl Verifier {
     ///
     /// # Errors
     /// One of the databases cannot be read, or the log is damaged.
-    pub async fn run(&self, options: &Options, bar: &ProgressBar) -> Result<Report, VerifyError> {
+    pub async fn run(&mut self, options: &Options, bar: &ProgressBar) -> Result<Report, VerifyError> {
         let started = Instant::now();
+        self.discards = self.audit.discards().await?;
         let mut report = Report::default();
         let mut settling = Settling::new(options.wait);
         match options.sample {

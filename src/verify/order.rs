@@ -48,7 +48,7 @@ impl Track {
         if let Ok(envelope) = &envelope {
             self.key = Some(envelope.meta.partition_key);
         }
-        if let Some(tallied) = self.fold.step(envelope, discards) {
+        if let Some(tallied) = self.fold.step((recorded.stream, recorded.version), envelope, discards) {
             if let Some(customer) = self.key.and_then(|key| customers.get_mut(&UserId(key))) {
                 if recorded.version <= self.glance {
                     tallied.count(&mut customer.seen);

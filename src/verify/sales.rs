@@ -62,7 +62,7 @@ impl Verifier {
                 }
                 let Some((stream, fold)) = &mut fold else { return };
                 let envelope = recorded.envelope.as_ref().map_err(ToString::to_string);
-                if let Some(tallied) = fold.step(envelope, &self.discards) {
+                if let Some(tallied) = fold.step((recorded.stream, recorded.version), envelope, &self.discards) {
                     let (hour, currency, more) = tallied.sold();
                     add(&mut all, hour, currency, more);
                     if versions.get(stream).is_some_and(|version| recorded.version <= *version) {

@@ -18,13 +18,13 @@ use std::collections::HashSet;
 
 /// Events that an operator has discarded: their effect is left out of the read model on purpose, and only their version counts.
 ///
-/// Nobody can discard yet. Whatever comes to record it fills this, and everything here honours it.
+/// (`projector::skip` has the rule.)
 #[derive(Debug, Default)]
-pub struct Discards(HashSet<(Stream, i64)>);
+pub struct Discards(pub(super) HashSet<(Stream, i64)>);
 
 impl Discards {
-    pub fn has(&self, stream: Stream, version: i64) -> bool {
-        self.0.contains(&(stream, version))
+    pub fn has(&self, place: (Stream, i64)) -> bool {
+        self.0.contains(&place)
     }
 }
 
@@ -46,16 +46,19 @@ impl CustomerFold {
         Self { id, versions: Vec::new(), stuck: None, seen: Summary::default(), all: Summary::default() }
     }
 
-    pub fn step(&mut self, envelope: Result<&Envelope, String>, discards: &Discards) {
+    pub fn step(&mut self, place: (Stream, i64), envelope: Result<&Envelope, String>, discards: &Discards) {
         let before = self.versions.last().map_or_else(|| UserView::unknown(self.id), |(user, _)| user.clone());
         match envelope {
             _ if self.stuck.is_some() => {}
-            Ok(Envelope { meta, event: Event::User(event) }) => {
-                let mut after = fold_catalogue::user(before.clone(), meta, event);
-                if discards.has(meta.stream, meta.version) {
-                    after = UserView { version: meta.version, ..before };
+            _ if discards.has(place) => {
+                // Whether it can be read or not; a name that it would have changed is that of before.
+                let meta = envelope.ok().map(|envelope| &envelope.meta).or(self.versions.last().map(|(_, meta)| meta));
+                if let Some(meta) = meta.cloned() {
+                    self.versions.push((UserView { version: place.1, ..before }, Meta { version: place.1, ..meta }));
                 }
-                self.versions.push((after, meta.clone()));
+            }
+            Ok(Envelope { meta, event: Event::User(event) }) => {
+                self.versions.push((fold_catalogue::user(before, meta, event), meta.clone()));
             }
             Ok(envelope) => self.stuck = Some(format!("a {} is no event of a user", envelope.event.kind())),
             Err(why) => self.stuck = Some(why),
@@ -85,7 +88,7 @@ impl CustomerFold {
         // definition.
         let by = |summary: &Summary| {
             let expected = UserView { summary: summary.clone(), ..expected.clone() };
-            compare(places::USERS, self.id, &stored(&expected), found)
+            compare(places::USERS, self.id, &unparked(stored(&expected)), &unparked(found.clone()))
         };
         let (seen, all) = (by(&self.seen), by(&self.all));
         if all.len() < seen.len() { all } else { seen }
@@ -123,19 +126,22 @@ pub struct OrderFold {
     /// Without renamings, and with no times of the pipeline.
     pub(super) history: Vec<EventView>,
     stuck: Option<String>,
+    /// Versions without an effect.
+    pub(super) discarded: HashSet<i64>,
 }
 
 impl OrderFold {
     /// The next event; says what it changed, or nothing when the order cannot be folded any further.
-    pub fn step(&mut self, envelope: Result<&Envelope, String>, discards: &Discards) -> Option<Tallied> {
+    pub fn step(&mut self, place: (Stream, i64), envelope: Result<&Envelope, String>, discards: &Discards) -> Option<Tallied> {
         if self.stuck.is_some() {
             return None;
         }
+        if discards.has(place) {
+            self.discarded.insert(place.1);
+            self.order.as_mut()?.version = place.1;
+            return None;
+        }
         let folded = envelope.and_then(|envelope| match &envelope.event {
-            _ if discards.has(envelope.meta.stream, envelope.meta.version) => {
-                let skipped = |order: &OrderView| OrderView { version: envelope.meta.version, ..order.clone() };
-                Ok((self.order.as_ref().map(skipped), None))
-            }
             Event::Order(event) => fold_order::fold(self.order.as_ref(), envelope, event, None).map(|after| {
                 let (kind, summary) = fold_order::describe(event);
                 let arrived = Arrived { envelope: envelope.clone(), partition: 0, published_at: Time::UNIX_EPOCH };
@@ -177,7 +183,8 @@ impl OrderFold {
         expected.updated_at = renamings.iter().map(|meta| meta.recorded_at).fold(expected.updated_at, Time::max);
         let (expected, mut rest) = (stored(&expected), found.clone());
         let updated = (&expected["updatedAt"], &found["updatedAt"]);
-        if updated.0 != updated.1 {
+        // A discarded event counts as an update too; its time may be unreadable.
+        if updated.0 != updated.1 && self.discarded.is_empty() {
             let (expected, found) = (Some(updated.0.clone()), Some(updated.1.clone()));
             differences.push(Difference::new(places::ORDERS, id, "updatedAt", expected, found));
         }
@@ -205,10 +212,10 @@ impl ProductFold {
         Self { product: ProductView::unknown(id), stuck: None }
     }
 
-    pub fn step(&mut self, envelope: Result<&Envelope, String>, discards: &Discards) {
+    pub fn step(&mut self, place: (Stream, i64), envelope: Result<&Envelope, String>, discards: &Discards) {
         match envelope {
             _ if self.stuck.is_some() => {}
-            Ok(Envelope { meta, .. }) if discards.has(meta.stream, meta.version) => self.product.version = meta.version,
+            _ if discards.has(place) => self.product.version = place.1,
             Ok(Envelope { meta, event: Event::Product(event) }) => {
                 let before = std::mem::replace(&mut self.product, ProductView::unknown(ProductId(meta.stream.uuid())));
                 self.product = fold_catalogue::product(before, meta, event);
@@ -242,8 +249,14 @@ impl ProductFold {
         if texts[0] <= texts[1] && texts[1] <= texts[2] {
             expected["updatedAt"] = updated.clone();
         }
-        compare(places::PRODUCTS, id, &expected, found)
+        compare(places::PRODUCTS, id, &unparked(expected), &unparked(found.clone()))
     }
+}
+
+/// Whether something newer is held up is told apart.
+fn unparked(mut document: Value) -> Value {
+    document.as_object_mut().and_then(|fields| fields.remove("parked"));
+    document
 }
 
 fn moment(text: &str) -> Option<Time> {

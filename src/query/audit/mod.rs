@@ -18,7 +18,10 @@ pub use sales::{Hour, Sums, add};
 use super::store::{Store, StoreError, names};
 use crate::{
     event::Stream,
-    query::{projector::Reason, view::date},
+    query::{
+        projector::{self, Reason, STRAYS},
+        view::date,
+    },
     value::{OrderId, ProductId, Time, UserId},
 };
 use futures_util::TryStreamExt;
@@ -42,7 +45,8 @@ pub mod places {
 /// - `history`: compared entry by entry; when an event was published and projected is the pipeline's to say, and how many
 ///   renamings an order has been through depends on whether the user's event or the order's came first (`history`).
 /// - `updatedAt`: the newest event, or the newest renaming that reached the order.
-pub(super) const OTHERWISE: [&str; 3] = ["change", "history", "updatedAt"];
+/// - `parked`: whether something newer is held up; told apart.
+pub(super) const OTHERWISE: [&str; 4] = ["change", "history", "parked", "updatedAt"];
 
 /// The most ids in one question.
 const CHUNK: usize = 1_000;
@@ -133,6 +137,14 @@ impl Audit {
         Ok(page.iter().map(|document| (document.get_str("_id").unwrap_or_default().to_owned(), version(document))).collect())
     }
 
+    /// What operators have discarded.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn discards(&self) -> Result<Discards, StoreError> {
+        projector::discarded(&self.0).await.map(Discards)
+    }
+
     /// What is parked, by kind.
     ///
     /// # Errors
@@ -153,7 +165,7 @@ impl Audit {
             doc! { "$group": {
                 "_id": { "$arrayElemAt": [{ "$split": ["$_id", "/"] }, 0] },
                 // Messages that do not say whose they are have no stream to be counted by.
-                "streams": { "$sum": { "$cond": [{ "$eq": ["$_id", "unreadable"] }, "$events", Bson::Int64(1)] } },
+                "streams": { "$sum": { "$cond": [{ "$eq": ["$_id", STRAYS] }, "$events", Bson::Int64(1)] } },
                 "since": { "$min": "$since" },
             } },
             doc! { "$sort": { "_id": 1 } },

@@ -23,12 +23,12 @@ impl TestApp {
 
     async fn verify_with(&self, sample: Option<(u32, u64)>, wait: Duration) -> Report {
         let app = self.app();
-        let verifier = Verifier::new(&app.database, &app.store, &self.bus(), &Clock::system());
+        let mut verifier = Verifier::new(&app.database, &app.store, &self.bus(), &Clock::system());
         verifier.run(&Options { sample, wait }, &ProgressBar::hidden()).await.expect("a report")
     }
 
     /// Compares, and asserts that nothing differs and nothing is left open.
-    async fn verified(&self) -> Report {
+    pub async fn verified(&self) -> Report {
         let report = self.verify().await;
         expect_nothing(&report);
         report

@@ -94,7 +94,9 @@ async fn rabbitmq(settings: &bus::Settings) -> Result<String, String> {
 
 async fn mongodb(uri: &str) -> Result<String, String> {
     let store = Store::connect(uri, 2).await.map_err(|e| format!("cannot be used: {e}"))?;
-    let (version, replica_set, writable) = store.check().await.map_err(|e| format!("cannot be reached: {e}"))?;
+    let checked = store.check().await.map_err(|e| format!("cannot be reached: {e}"));
+    store.close().await;
+    let (version, replica_set, writable) = checked?;
     let Some(set) = replica_set else {
         return Err(format!("version {version} is not a replica set; transactions and change streams need one (--replSet)"));
     };
@@ -120,18 +122,17 @@ async fn notes(parts: &Parts, well: &[&str]) -> Vec<String> {
     }
     if well.contains(&"MongoDB")
         && let Ok(store) = Store::connect(&parts.mongodb_uri, 2).await
-        && let Some(limit) = store.transaction_lifetime().await
-        && limit > 2 * LONG
     {
-        notes.push(format!(
-            "MongoDB: a projector that is killed can hold up its customers for {} s, until its transaction is ended; set the \
-             server's parameter transactionLifetimeLimitSeconds to {}",
-            limit.as_secs(),
-            LONG.as_secs()
-        ));
-    }
-    if well.contains(&"MongoDB") {
-        notes.extend(super::parked::notes(&parts.mongodb_uri).await);
+        if let Some(limit) = store.transaction_lifetime().await.filter(|limit| *limit > 2 * LONG) {
+            notes.push(format!(
+                "MongoDB: a projector that is killed can hold up its customers for {} s, until its transaction is ended; set \
+                 the server's parameter transactionLifetimeLimitSeconds to {}",
+                limit.as_secs(),
+                LONG.as_secs()
+            ));
+        }
+        notes.extend(super::parked::notes(&store).await);
+        store.close().await;
     }
     notes
 }

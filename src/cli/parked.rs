@@ -94,9 +94,8 @@ async fn operator(options: &PartsOptions) -> Result<(Operator, Parts), Failure> 
 }
 
 /// What stands still, a line a cause, for `doctor`.
-pub async fn notes(mongodb_uri: &str) -> Vec<String> {
-    let Ok(store) = Store::connect(mongodb_uri, 2).await else { return Vec::new() };
-    let groups = Operator::new(store, Clock::system()).groups().await.unwrap_or_default();
+pub async fn notes(store: &Store) -> Vec<String> {
+    let groups = Operator::new(store.clone(), Clock::system()).groups().await.unwrap_or_default();
     let note = |group: &Group| {
         let Group { cause, aggregates, events, .. } = group;
         format!("parked: aggregates {aggregates}, events {events}, cause {cause}; see `orderflow parked list`")

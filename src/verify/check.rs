@@ -73,7 +73,7 @@ impl Verifier {
             .await?;
         for (id, stream) in ids.iter().zip(&streams) {
             if scene.known(*stream) > 0 {
-                scene.expect(id.0, *stream, scene.glance.version(*stream));
+                scene.await_stream(id.0, *stream, scene.glance.version(*stream));
                 if let Some(book) = books.get(stream) {
                     scene.compare_row(id.0, *stream, book);
                 }
@@ -127,7 +127,7 @@ impl Verifier {
             .await?;
         for stream in &streams {
             if scene.known(*stream) > 0 {
-                scene.expect(stream.uuid(), *stream, scene.glance.version(*stream));
+                scene.await_stream(stream.uuid(), *stream, scene.glance.version(*stream));
                 if let Some(book) = books.get(stream) {
                     scene.compare_row(stream.uuid(), *stream, book);
                 }

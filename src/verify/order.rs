@@ -144,7 +144,7 @@ fn finish(stream: Stream, track: &Track, scene: &mut Scene) {
     // One that came while we looked, and of which not one event can be read.
     let key = track.key.unwrap_or(track.id.0);
     let have = version_of(track.document.as_ref(), "version");
-    scene.expect(key, stream, have);
+    scene.await_stream(key, stream, have);
     scene.compare_row(key, stream, &track.book);
     let Some(document) = &track.document else { return };
     let known = scene.known(stream);

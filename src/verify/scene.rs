@@ -88,7 +88,7 @@ impl Scene {
     }
 
     /// Notes that a document has a stream only so far, unless it is parked there.
-    pub fn expect(&mut self, key: Uuid, stream: Stream, have: i64) {
+    pub fn await_stream(&mut self, key: Uuid, stream: Stream, have: i64) {
         let head = self.head(stream);
         if have < head && !self.glance.is_parked(stream, have) {
             self.found.entry(key).or_default().behind.insert(stream, (have, head));

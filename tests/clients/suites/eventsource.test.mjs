@@ -54,11 +54,11 @@ describe('EventSource', () => {
     const { page, heard } = await listening(t, line.url, query, { id }, ada);
     await heard(1);
     line.cut();
-    await ada.pay(id);
     await ada.command('updateOrder', { orderId: id, note: 'by the back door' });
+    await ada.command('updateOrder', { orderId: id, note: 'or by the window' });
     line.mend();
     await heard(3);
-    await ada.command('updateOrder', { orderId: id, note: 'or by the window' });
+    await ada.pay(id);
     const told = (await heard(4)).map(({ data }) => [data.orderChanged.kind, data.orderChanged.order.version]);
     assert.deepEqual(told, [['SNAPSHOT', 1], ['CHANGE', 2], ['CHANGE', 3], ['CHANGE', 4]]);
     const ids = (await heard(4)).map((event) => event.id);

@@ -89,10 +89,10 @@ describe('the explorer', () => {
     await explorer.execute();
     await explorer.shows('"kind": "SNAPSHOT"');
     await explorer.shows('"status": "PENDING"');
+    await ada.command('updateOrder', { orderId: order, note: 'by the back door' });
+    await explorer.shows('"version": 2');
     await ada.pay(order);
     await explorer.shows('"status": "PAID"');
-    await ada.command('updateOrder', { orderId: order, note: 'by the back door' });
-    await explorer.shows('"version": 3');
     assertQuiet(explorer);
   });
 

@@ -94,9 +94,7 @@ async fn rabbitmq(settings: &bus::Settings) -> Result<String, String> {
 
 async fn mongodb(uri: &str) -> Result<String, String> {
     let store = Store::connect(uri, 2).await.map_err(|e| format!("cannot be used: {e}"))?;
-    let checked = store.check().await.map_err(|e| format!("cannot be reached: {e}"));
-    store.close().await;
-    let (version, replica_set, writable) = checked?;
+    let (version, replica_set, writable) = store.check().await.map_err(|e| format!("cannot be reached: {e}"))?;
     let Some(set) = replica_set else {
         return Err(format!("version {version} is not a replica set; transactions and change streams need one (--replSet)"));
     };
@@ -132,7 +130,6 @@ async fn notes(parts: &Parts, well: &[&str]) -> Vec<String> {
             ));
         }
         notes.extend(super::parked::notes(&store).await);
-        store.close().await;
     }
     notes
 }

@@ -17,7 +17,7 @@ use crate::{
     telemetry,
 };
 use clap::{Args, Parser, Subcommand};
-use std::{path::PathBuf, sync::Arc};
+use std::{mem::ManuallyDrop, path::PathBuf, sync::Arc};
 use tokio::sync::Notify;
 
 /// A GraphQL order server whose writes and reads are two different systems.
@@ -114,7 +114,9 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
         return Err(cli.command.problems().map_or(problems.clone(), |others| others.and(problems)).into());
     }
     crash::arm()?;
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    // It ends with the process and not before: MongoDB's driver (3.9) has tasks of its own, which panic, and say so on standard
+    // error, when the runtime ends beneath them.
+    let runtime = ManuallyDrop::new(tokio::runtime::Builder::new_multi_thread().enable_all().build()?);
     runtime.block_on(async {
         match cli.command {
             Run::Serve(serve) => serve.run().await,

@@ -105,12 +105,6 @@ impl Store {
         ))
     }
 
-    /// Ends the connections. A process that is about to end does so first: the driver's own tasks panic, and say so on standard
-    /// error, when the runtime ends beneath them (mongodb 3.9).
-    pub async fn close(self) {
-        self.client.shutdown().immediate(true).await;
-    }
-
     /// How long the server leaves a transaction open whose client has died; nothing where we may not ask.
     pub async fn transaction_lifetime(&self) -> Option<Duration> {
         const NAME: &str = "transactionLifetimeLimitSeconds";

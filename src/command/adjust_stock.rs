@@ -2,7 +2,7 @@
 
 use super::{
     Command, Refusal,
-    use_case::Decide,
+    use_case::{Decide, May},
     work::{Needs, Work, Written},
 };
 use crate::{
@@ -30,10 +30,11 @@ impl Decide for AdjustStock {
         needs.stock.insert(self.product_id);
     }
 
+    fn who(&self) -> May {
+        May::Staff("Only staff adjust stock.")
+    }
+
     fn decide(&self, command: &Command, work: &mut Work) -> Result<Written, Refusal> {
-        if !command.actor.runs_the_shop() {
-            return Err(Refusal::forbidden("Only staff adjust stock."));
-        }
         let event = product::decide(
             work.products.get(&self.product_id),
             ProductCommand::AdjustStock { delta: self.delta, reason: self.reason.clone() },

@@ -2,7 +2,7 @@
 
 use super::{
     Command, Refusal,
-    use_case::Decide,
+    use_case::{Decide, May},
     work::{Needs, Work, Written},
 };
 use crate::{
@@ -33,10 +33,11 @@ impl Decide for CreateProduct {
         needs.skus.insert(self.sku.as_str().to_owned());
     }
 
+    fn who(&self) -> May {
+        May::Staff("Only staff create products.")
+    }
+
     fn decide(&self, command: &Command, work: &mut Work) -> Result<Written, Refusal> {
-        if !command.actor.runs_the_shop() {
-            return Err(Refusal::forbidden("Only staff create products."));
-        }
         if self.stock < 0 {
             return Err(Refusal::invalid("Stock cannot be negative.").at("stock"));
         }

@@ -2,7 +2,7 @@
 
 use super::{
     Command, Refusal,
-    use_case::Decide,
+    use_case::{Decide, May},
     work::{Needs, Work, Written},
 };
 use crate::{
@@ -26,10 +26,11 @@ impl Decide for CreateUser {
         needs.emails.insert(self.email.folded());
     }
 
+    fn who(&self) -> May {
+        May::Staff("Only staff create users.")
+    }
+
     fn decide(&self, command: &Command, work: &mut Work) -> Result<Written, Refusal> {
-        if !command.actor.runs_the_shop() {
-            return Err(Refusal::forbidden("Only staff create users."));
-        }
         if self.role != Role::Customer && command.actor.role != Role::Admin {
             return Err(Refusal::forbidden("Only an administrator creates staff.").at("role"));
         }

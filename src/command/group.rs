@@ -130,7 +130,9 @@ impl Group {
 }
 
 fn decide(command: &Command, work: &mut Work) -> Result<Receipt, Vec<Refusal>> {
-    let written = command.use_case.as_decide().decide(command, work).map_err(|refusal| vec![refusal])?;
+    let use_case = command.use_case.as_decide();
+    let written =
+        use_case.who().check(command, work).and_then(|()| use_case.decide(command, work)).map_err(|refusal| vec![refusal])?;
     Ok(Receipt {
         command_id: command.id.clone(),
         stream: written.stream,

@@ -2,7 +2,7 @@
 
 use super::{
     Command, Refusal,
-    use_case::Decide,
+    use_case::{Decide, May},
     work::{Needs, Work, Written},
 };
 use crate::{
@@ -29,8 +29,12 @@ impl Decide for PayOrder {
         needs.orders.insert(self.order_id);
     }
 
+    fn who(&self) -> May {
+        May::CustomerOf(self.order_id)
+    }
+
     fn decide(&self, command: &Command, work: &mut Work) -> Result<Written, Refusal> {
-        work.order_of(command, self.order_id, self.expected_version)?;
+        work.order_in_version(self.order_id, self.expected_version)?;
         work.change_order(command, self.order_id, OrderCommand::Pay { amount: self.amount, reference: self.reference.clone() })
     }
 

@@ -2,7 +2,7 @@
 
 use super::{
     Command, Refusal,
-    use_case::Decide,
+    use_case::{Decide, May},
     work::{Needs, Work, Written},
 };
 use crate::{
@@ -73,10 +73,11 @@ impl Decide for PlaceOrder {
         needs.order_numbers += 1;
     }
 
+    fn who(&self) -> May {
+        May::User(self.customer_id, "customerId", "You can only order for yourself.")
+    }
+
     fn decide(&self, command: &Command, work: &mut Work) -> Result<Written, Refusal> {
-        if !command.actor.may_act_for(self.customer_id) {
-            return Err(Refusal::forbidden("You can only order for yourself.").at("customerId"));
-        }
         if let Some(placed_at) = self.placed_at {
             if !command.actor.runs_the_shop() {
                 return Err(Refusal::forbidden("Only staff enter orders that were taken earlier.").at("placedAt"));

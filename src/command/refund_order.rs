@@ -2,7 +2,7 @@
 
 use super::{
     Command, Refusal,
-    use_case::Decide,
+    use_case::{Decide, May},
     work::{Needs, Work, Written},
 };
 use crate::{
@@ -31,8 +31,12 @@ impl Decide for RefundOrder {
         needs.stock_of_orders.insert(self.order_id);
     }
 
+    fn who(&self) -> May {
+        May::Staff("Only staff take this step.")
+    }
+
     fn decide(&self, command: &Command, work: &mut Work) -> Result<Written, Refusal> {
-        work.order_for_staff(command, self.order_id, self.expected_version)?;
+        work.order_in_version(self.order_id, self.expected_version)?;
         let refund = OrderCommand::Refund { lines: self.lines.clone(), reason: self.reason.clone() };
         work.change_order(command, self.order_id, refund)
     }

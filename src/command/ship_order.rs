@@ -2,7 +2,7 @@
 
 use super::{
     Command, Refusal,
-    use_case::Decide,
+    use_case::{Decide, May},
     work::{Needs, Work, Written},
 };
 use crate::{
@@ -34,8 +34,12 @@ impl Decide for ShipOrder {
         needs.orders.insert(self.order_id);
     }
 
+    fn who(&self) -> May {
+        May::Staff("Only staff take this step.")
+    }
+
     fn decide(&self, command: &Command, work: &mut Work) -> Result<Written, Refusal> {
-        work.order_for_staff(command, self.order_id, self.expected_version)?;
+        work.order_in_version(self.order_id, self.expected_version)?;
         let ship = OrderCommand::Ship {
             shipment_id: self.shipment_id,
             lines: self.lines.clone(),

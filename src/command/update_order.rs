@@ -2,7 +2,7 @@
 
 use super::{
     Command, LineWish, Refusal,
-    use_case::Decide,
+    use_case::{Decide, May},
     work::{Needs, Work, Written},
 };
 use crate::{
@@ -38,8 +38,12 @@ impl Decide for UpdateOrder {
         }
     }
 
+    fn who(&self) -> May {
+        May::CustomerOf(self.order_id)
+    }
+
     fn decide(&self, command: &Command, work: &mut Work) -> Result<Written, Refusal> {
-        work.order_of(command, self.order_id, self.expected_version)?;
+        work.order_in_version(self.order_id, self.expected_version)?;
         let lines = self.lines.as_ref().map(|lines| LineWish::resolve(lines, command, work)).transpose()?;
         let change = OrderCommand::Update { lines, shipping_address: self.shipping_address.clone(), note: self.note.clone() };
         work.change_order(command, self.order_id, change)

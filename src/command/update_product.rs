@@ -2,7 +2,7 @@
 
 use super::{
     Command, Refusal,
-    use_case::Decide,
+    use_case::{Decide, May},
     work::{Needs, Work, Written},
 };
 use crate::{
@@ -32,10 +32,11 @@ impl Decide for UpdateProduct {
         needs.products_to_change.insert(self.product_id);
     }
 
+    fn who(&self) -> May {
+        May::Staff("Only staff change products.")
+    }
+
     fn decide(&self, command: &Command, work: &mut Work) -> Result<Written, Refusal> {
-        if !command.actor.runs_the_shop() {
-            return Err(Refusal::forbidden("Only staff change products."));
-        }
         let event = product::decide(
             work.products.get(&self.product_id),
             ProductCommand::Update {

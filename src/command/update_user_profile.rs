@@ -2,7 +2,7 @@
 
 use super::{
     Command, Refusal,
-    use_case::Decide,
+    use_case::{Decide, May},
     work::{Needs, Work, Written},
 };
 use crate::{
@@ -29,10 +29,11 @@ impl Decide for UpdateUserProfile {
         needs.emails.extend(self.email.as_ref().map(Email::folded));
     }
 
+    fn who(&self) -> May {
+        May::User(self.user_id, "userId", "This is somebody else's profile.")
+    }
+
     fn decide(&self, command: &Command, work: &mut Work) -> Result<Written, Refusal> {
-        if !command.actor.may_act_for(self.user_id) {
-            return Err(Refusal::forbidden("This is somebody else's profile.").at("userId"));
-        }
         let event = user::decide(
             work.users.get(&self.user_id),
             UserCommand::UpdateProfile {

@@ -5,6 +5,7 @@ use super::{
     ShipOrder, UpdateOrder, UpdateProduct, UpdateUserProfile,
     work::{Needs, Work, Written},
 };
+use crate::value::{OrderId, UserId};
 use serde::Serialize;
 use uuid::Uuid;
 
@@ -13,11 +14,40 @@ pub(super) trait Decide {
     /// Names everything to load, before the transaction's state is read.
     fn needs(&self, needs: &mut Needs);
 
+    /// Who may give this command. It is asked before anything is decided, and it has no default: a new use case must say.
+    fn who(&self) -> May;
+
     /// Decides against the loaded state and, if the answer is yes, records the event there.
     fn decide(&self, command: &Command, work: &mut Work) -> Result<Written, Refusal>;
 
     /// The aggregate whose commands must not race each other: they share a lane.
     fn lane(&self) -> Uuid;
+}
+
+/// Who may give a command, with what others are told. Finer rules about single inputs are the use case's own.
+pub(super) enum May {
+    /// Staff and administrators.
+    Staff(&'static str),
+    /// This user, and staff for them; the input that names the user.
+    User(UserId, &'static str, &'static str),
+    /// Whoever ordered, and staff for them.
+    CustomerOf(OrderId),
+}
+
+impl May {
+    /// # Errors
+    /// `FORBIDDEN`; `NOT_FOUND` for an order that does not exist.
+    pub fn check(&self, command: &Command, work: &Work) -> Result<(), Refusal> {
+        let actor = &command.actor;
+        match *self {
+            Self::Staff(told) if !actor.runs_the_shop() => Err(Refusal::forbidden(told)),
+            Self::User(user, path, told) if !actor.may_act_for(user) => Err(Refusal::forbidden(told).at(path)),
+            Self::CustomerOf(order) if !actor.may_act_for(work.order(order)?.customer_id) => {
+                Err(Refusal::forbidden("This is somebody else's order.").at("orderId"))
+            }
+            _ => Ok(()),
+        }
+    }
 }
 
 macro_rules! use_cases {

@@ -50,6 +50,11 @@ pub fn viewer<'a>(ctx: &Context<'a>) -> Result<&'a Viewer> {
     caller(ctx).viewer.as_ref().ok_or_else(|| ErrorCode::Unauthenticated.error(message))
 }
 
+/// The read side. Whoever answers anything needs it, and nobody has it without having signed in: what may be seen beyond that is
+/// the reader's to decide, from the viewer whom it is handed.
+///
+/// # Errors
+/// `UNAUTHENTICATED` without a token.
 pub fn reader<'a>(ctx: &Context<'a>) -> Result<&'a Reader> {
-    ctx.data()
+    viewer(ctx).and_then(|_| ctx.data())
 }

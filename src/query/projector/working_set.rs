@@ -3,7 +3,7 @@
 use super::{fold_catalogue, fold_order};
 use crate::{
     crash,
-    event::{Envelope, Event, OrderEvent, Stream},
+    event::{Envelope, Event, Stream},
     query::view::{Before, Change, ChangeId, Contribution, EventKind, EventView, OrderView, ProductView, UserView, hour_of},
     value::{Currency, OrderId, ProductId, Time, UserId},
 };
@@ -104,9 +104,9 @@ impl WorkingSet {
 
     /// The planted bug: an order that comes again is counted again.
     fn count_again(&mut self, arrived: &Arrived) {
-        let Event::Order(OrderEvent::Placed(placed)) = &arrived.envelope.event else { return };
-        let bucket = self.sales.entry((hour_of(placed.placed_at), placed.currency, arrived.partition)).or_default();
-        bucket.orders += 1;
+        let Stream::Order(id) = arrived.envelope.meta.stream else { return };
+        let Some(order) = self.orders.get(&id) else { return };
+        self.sales.entry((hour_of(order.placed_at), order.currency, arrived.partition)).or_default().orders += 1;
     }
 
     fn record_order(&mut self, arrived: &Arrived, before: Option<&OrderView>, after: OrderView, now: Time) {

@@ -33,6 +33,11 @@ impl Faults<'_> {
                 println!("  {} is armed at {point}:{nth}", processes.role(index));
                 processes.crash(index, format!("{point}:{nth}"));
             }
+            Kind::Redelivery => {
+                for index in processes.of("projector") {
+                    processes.crash(index, "before-ack:20".to_owned());
+                }
+            }
             Kind::RollingRestart => {
                 for index in 0..processes.count() {
                     processes.send(index, "TERM");

@@ -28,6 +28,8 @@ pub enum Kind {
     FreezeProcess,
     EndProcess,
     CrashPoint,
+    /// Projectors die between effect and acknowledgement, so that what they have done comes again.
+    Redelivery,
     RollingRestart,
     StepClock,
     RestartPostgres,
@@ -46,7 +48,7 @@ pub enum Kind {
     IdleTransaction,
 }
 
-const DECK: [Kind; 27] = [
+const DECK: [Kind; 28] = [
     // What is cheap and bites comes more than once.
     Kind::KillProcess,
     Kind::KillProcess,
@@ -56,6 +58,7 @@ const DECK: [Kind; 27] = [
     Kind::EndProcess,
     Kind::CrashPoint,
     Kind::CrashPoint,
+    Kind::Redelivery,
     Kind::RollingRestart,
     Kind::StepClock,
     Kind::RestartPostgres,
@@ -108,7 +111,8 @@ impl<'a> Faults<'a> {
     /// Deals until the time is over.
     pub async fn deal(&mut self, time: Duration) -> Result<Dealt, Failure> {
         let (mut dealt, over) = (Dealt::default(), Instant::now() + time);
-        let mut deck = Vec::new();
+        // First the one fault that finds out by itself who counts twice; the others come as they come.
+        let mut deck = vec![Kind::Redelivery];
         while Instant::now() < over {
             let Some(kind) = deck.pop() else {
                 deck = DECK.to_vec();

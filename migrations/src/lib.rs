@@ -5,6 +5,7 @@ pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;
 
 mod m20261123_000001_write_model;
+mod m20261124_000001_streams_by_key;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -12,6 +13,6 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261123_000001_write_model::Migration)]
+        vec![Box::new(m20261123_000001_write_model::Migration), Box::new(m20261124_000001_streams_by_key::Migration)]
     }
 }

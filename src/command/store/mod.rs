@@ -3,6 +3,7 @@
 mod append;
 mod entity;
 mod load;
+mod log;
 mod lookup;
 mod outbox;
 mod outcomes;
@@ -10,6 +11,7 @@ mod save;
 
 pub(super) use append::append;
 pub(super) use load::load;
+pub(super) use log::{heads, heads_page, stretches};
 pub(super) use lookup::{OrdersWith, orders_with, products_by_sku, refund_amounts, users_by_email};
 pub(super) use outbox::{Pending, backlog, listener, read_shard, remove, try_shard};
 pub(super) use outcomes::{Remembered, forget, recall, remember};

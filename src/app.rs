@@ -1,6 +1,8 @@
 //! The composition root: the only place that sees both sides. It makes the parts, hands each what it needs, and starts the tasks
 //! of the roles that this process has.
 
+pub mod rebuild;
+
 use crate::{
     auth::Keys,
     clock::{Clock, Ids},
@@ -9,7 +11,10 @@ use crate::{
     graphql::{self, Writer},
     health::Beat,
     http::{Api, Checks, Health, probes, router},
-    query::{Feed, Reader, Store, projector},
+    query::{
+        Feed, Reader, Store,
+        projector::{self, Fold},
+    },
     shutdown::Shutdown,
     telemetry,
 };
@@ -60,7 +65,7 @@ pub async fn connect(parts: &Parts) -> Result<(Database, Store), StartError> {
 pub async fn migrate(parts: &Parts, work: &Work) -> Result<(), StartError> {
     let (_, store) = connect(parts).await?;
     command::migrate(&parts.database_url).await.map_err(|e| StartError::Database(e.to_string()))?;
-    store.migrate(work.keep_changes).await.map_err(|e| StartError::Store(e.to_string()))
+    store.migrate(work.keep_changes, Fold::CURRENT.version).await.map_err(|e| StartError::Store(e.to_string()))
 }
 
 /// Starts the roles.
@@ -68,13 +73,26 @@ pub async fn migrate(parts: &Parts, work: &Work) -> Result<(), StartError> {
 /// # Errors
 /// Something that the process needs is not there.
 pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) -> Result<App, StartError> {
+    start_folding(config, roles, clock, ids, Fold::CURRENT).await
+}
+
+/// The same with a fold of the caller's making, as the next version may have one.
+///
+/// # Errors
+/// Something that the process needs is not there.
+pub async fn start_folding(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids, fold: Fold) -> Result<App, StartError> {
     let (database, store) = connect(&config.parts).await?;
     let facts = command::check(&database).await.map_err(|e| StartError::Database(e.to_string()))?;
     if !facts.migrated {
         return Err(StartError::NotMigrated);
     }
-    store.ping().await.map_err(|e| StartError::Store(e.to_string()))?;
+    // A read model from before there were generations is the first one, of the first fold.
+    store.register(1).await.map_err(|e| StartError::Store(e.to_string()))?;
+    let registry = store.look().await.map_err(|e| StartError::Store(e.to_string()))?;
+    config.parts.bus.generations.set(registry.ids());
     let shutdown = Shutdown::new();
+    let knowing = projector::keep_known(store.clone(), config.parts.bus.generations.clone(), shutdown.clone());
+    shutdown.supervise("generations", knowing);
     let committed = Arc::new(Notify::new());
     let has = |role| roles.contains(&role).then(Beat::default);
     let beats = Beats { relay: has(Role::Relay), projector: has(Role::Projector), feed: has(Role::Api) };
@@ -95,7 +113,10 @@ pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) ->
         shutdown.supervise("housekeeping", housekeeping);
     }
     if let Some(beat) = &beats.projector {
-        let settings = projector::Settings { bus: config.parts.bus.clone(), batch: config.work.projector_batch };
+        let settings = projector::Settings { bus: config.parts.bus.clone(), batch: config.work.projector_batch, fold };
+        let rebuilder = rebuild::Rebuilder::new(&database, &store, settings.clone(), config.work.relay_shards, clock, ids);
+        let requests = command::RebuildRequests::new(&database);
+        shutdown.supervise("rebuilds", rebuild::requests::run(rebuilder, requests, clock.clone(), shutdown.clone()));
         let task = projector::run(store.clone(), settings, clock.clone(), beat.clone(), shutdown.clone());
         shutdown.supervise("projector", task);
     }

@@ -5,12 +5,16 @@
 
 mod connection;
 mod consumer;
+mod generations;
 mod publisher;
+mod queues;
 mod topology;
 
 pub use connection::{Backoff, Settings, check};
 pub use consumer::{Batch, Consumer, Received};
+pub use generations::Generations;
 pub use publisher::{Outgoing, Publisher};
+pub use queues::{Backlog, Queues};
 
 /// What went wrong with the broker, for the log.
 #[derive(Debug, thiserror::Error)]
@@ -23,4 +27,6 @@ pub enum BusError {
     Timeout(std::time::Duration),
     #[error("the broker ended the consumer")]
     Ended,
+    #[error("the broker did not take a mark: the queue {0} is full or missing")]
+    Refused(String),
 }

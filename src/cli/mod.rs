@@ -2,6 +2,7 @@
 
 mod doctor;
 mod import;
+mod rebuild;
 mod serve;
 mod token;
 
@@ -39,6 +40,8 @@ enum Run {
     /// Turns a file of another system into products, users and orders
     #[command(subcommand)]
     Import(import::Import),
+    /// Builds the read model anew from the event log beside the live one, and switches; --undo switches back
+    Rebuild(Box<rebuild::Rebuild>),
     /// Makes a token for development
     Token(token::Token),
     /// Prints the GraphQL schema
@@ -80,6 +83,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             Run::Migrate(both) => migrate(&both).await,
             Run::Demo(args) => load_demo(&args).await,
             Run::Import(import) => import.run().await,
+            Run::Rebuild(rebuild) => rebuild.run().await,
             Run::Token(token) => token.run(),
             Run::Schema => say(&graphql::sdl()),
             Run::Doctor(parts) => doctor::run(&parts).await,

@@ -73,6 +73,14 @@ impl EventLog {
         Self(database.clone())
     }
 
+    /// About how many events there are: positions that were handed out and never used count too.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn size(&self) -> Result<i64, LogError> {
+        Ok(store::log_size(&self.0).await?)
+    }
+
     /// The next streams after a place, by partition key, then kind, then id, with their present heads: at most `limit`, and at
     /// most 2,000. Fewer than that means the end.
     ///

@@ -90,7 +90,7 @@ impl Reader {
             Stream::User(id) => (names::USERS, id.to_string()),
             Stream::Product(id) | Stream::Stock(id) => (names::PRODUCTS, id.to_string()),
         };
-        let documents = self.store.collection::<Seen>(collection);
+        let documents = self.store.live().await?.collection::<Seen>(collection);
         let fields = doc! { "version": 1, "stockVersion": 1, "stock": 1 };
         let Some(seen) = documents.find_one(doc! { "_id": id }).projection(fields).await? else { return Ok(false) };
         if seen.version < token.version || seen.stock_version < token.stock_version.unwrap_or(0) {
@@ -108,7 +108,7 @@ impl Reader {
             .iter()
             .map(|mark| doc! { "_id": mark.product_id.to_string(), "stockVersion": { "$gte": mark.version } })
             .collect();
-        let products = self.store.collection::<Document>(names::PRODUCTS);
+        let products = self.store.live().await?.collection::<Document>(names::PRODUCTS);
         let reached = products.count_documents(doc! { "$or": behind }).await?;
         Ok(usize::try_from(reached).is_ok_and(|reached| reached == marks.len()))
     }

@@ -60,7 +60,8 @@ impl Reader {
     pub async fn order(&self, viewer: &Viewer, id: OrderId) -> Result<Option<OrderView>, QueryError> {
         let Ok(mut filter) = OrderFilter::default().query(viewer) else { return Ok(None) };
         filter.insert("_id", id.to_string());
-        Ok(self.store.collection::<OrderView>(names::ORDERS).find_one(filter).projection(without_history()).await?)
+        let orders = self.store.live().await?.collection::<OrderView>(names::ORDERS);
+        Ok(orders.find_one(filter).projection(without_history()).await?)
     }
 
     /// A page of orders.
@@ -80,8 +81,8 @@ impl Reader {
         if plan.is_empty() {
             return Ok(plan.page(Vec::new(), |_: &OrderView| String::new()));
         }
-        let cursor = self
-            .store
+        let live = self.store.live().await?;
+        let cursor = live
             .collection::<OrderView>(names::ORDERS)
             .find(plan.filter.clone())
             .projection(without_history())
@@ -95,7 +96,7 @@ impl Reader {
     /// How many orders there are in a list.
     pub async fn count_orders(&self, viewer: &Viewer, filter: &OrderFilter) -> Result<u64, QueryError> {
         let Ok(query) = filter.query(viewer) else { return Ok(0) };
-        let orders = self.store.collection::<OrderView>(names::ORDERS);
+        let orders = self.store.live().await?.collection::<OrderView>(names::ORDERS);
         let count = orders.count_documents(query.clone());
         // Without a filter the count would read every document; by the index of ids it reads only that.
         Ok(if query.is_empty() { count.hint(mongodb::options::Hint::Keys(doc! { "_id": 1 })).await? } else { count.await? })
@@ -117,7 +118,7 @@ impl Reader {
                 "history": { "$slice": slice.to_vec() },
             } },
         ];
-        let orders = self.store.collection::<Document>(names::ORDERS);
+        let orders = self.store.live().await?.collection::<Document>(names::ORDERS);
         let mut cursor = orders.aggregate(pipeline).with_type::<Found>().await?;
         let Some(mut found) = cursor.try_next().await? else { return Err(QueryError::NotFound) };
         found.history.truncate(limit);

@@ -122,7 +122,7 @@ impl Reader {
     }
 
     async fn rows(&self, collection: &str, pipeline: [Document; 2]) -> Result<Vec<Row>, StoreError> {
-        let documents = self.store.collection::<Document>(collection);
+        let documents = self.store.live().await?.collection::<Document>(collection);
         documents.aggregate(pipeline).with_type::<Row>().await?.try_collect().await
     }
 }

@@ -11,6 +11,6 @@ impl Reader {
             return Ok(None);
         }
         let filter = doc! { "_id": id.to_string(), "version": { "$gt": 0 } };
-        Ok(self.store.collection::<UserView>(names::USERS).find_one(filter).await?)
+        Ok(self.store.live().await?.collection::<UserView>(names::USERS).find_one(filter).await?)
     }
 }

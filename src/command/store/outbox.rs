@@ -35,6 +35,23 @@ pub(in crate::command) async fn try_shard(db: &impl ConnectionTrait, shard: u32,
     row.try_get("", "mine")
 }
 
+/// Waits for the turn of a shard and takes it until the transaction ends.
+pub(in crate::command) async fn hold_shard(db: &impl ConnectionTrait, shard: u32, of: u32) -> Result<(), DbErr> {
+    let keys = [i32::try_from(of).unwrap_or(i32::MAX).into(), i32::try_from(shard).unwrap_or(i32::MAX).into()];
+    db.execute_raw(sql("SELECT pg_advisory_xact_lock($1, $2)", keys)).await.map(|_| ())
+}
+
+/// Wakes every relay when this transaction commits.
+pub(in crate::command) async fn wake(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    db.execute_raw(sql("SELECT pg_notify('orderflow_outbox', '')", [])).await.map(|_| ())
+}
+
+/// About how many events there are: positions that were handed out and not used count too.
+pub(in crate::command) async fn log_size(db: &Database) -> Result<i64, DbErr> {
+    let row = db.0.query_one_raw(sql("SELECT coalesce(max(position), 0) AS size FROM event_log", [])).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound("event_log".into()))?.try_get("", "size")
+}
+
 /// The oldest events of a shard, at most `limit`.
 pub(in crate::command) async fn read_shard(
     db: &impl ConnectionTrait,

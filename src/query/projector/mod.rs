@@ -4,17 +4,27 @@
 //! A crash anywhere delivers the batch again, and versions tell what has been applied. Within a batch, partitions and streams do
 //! not wait for each other: what cannot be applied goes to the waiting room and the rest goes on.
 
+mod duty;
 mod fold_catalogue;
 mod fold_order;
+mod generations;
+mod guard;
 mod load;
 mod rename;
+pub(super) mod replay;
 mod waiting;
 mod working_set;
 mod write;
 
+pub use duty::{Fold, MOST_WAITING};
+pub use generations::{keep_known, run};
+pub(super) use guard::{marked, remove as remove_guards, switch};
 pub use waiting::{Reason, Waiting};
 
-use super::{store::Store, view::date};
+use super::{
+    store::{Store, StoreError},
+    view::date,
+};
 use crate::{
     bus::{self, Backoff, Batch, Consumer},
     clock::Clock,
@@ -23,6 +33,8 @@ use crate::{
     shutdown::Shutdown,
     value::Time,
 };
+use duty::Duty;
+use guard::Marks;
 use load::Touched;
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 use working_set::{Arrived, Verdict, WorkingSet};
@@ -34,10 +46,12 @@ pub struct Settings {
     pub bus: bus::Settings,
     /// The most events in one transaction.
     pub batch: u16,
+    /// How this process folds; it projects the generations of this fold.
+    pub fold: Fold,
 }
 
-/// Projects until the drain, connecting anew whenever something is lost.
-pub async fn run(store: Store, settings: Settings, clock: Clock, beat: Beat, shutdown: Shutdown) {
+/// Projects one generation until the drain or until it is dropped, connecting anew whenever something is lost.
+pub(super) async fn run_one(store: Store, settings: Settings, clock: Clock, beat: Beat, shutdown: Shutdown) {
     let mut backoff = Backoff::default();
     while !shutdown.is_draining() {
         let lost = project_until_lost(&store, &settings, &clock, &beat, &mut backoff, &shutdown).await;
@@ -62,22 +76,42 @@ async fn project_until_lost(
     shutdown: &Shutdown,
 ) -> Result<(), Lost> {
     // Found out before the broker gives us events that we could not project.
-    store.ping().await?;
-    let mut consumer = Consumer::connect(&settings.bus, settings.batch).await?;
+    let Some(mut duty) = duty::learn(store, settings.fold).await? else { return Ok(()) };
+    let mut consumer = Consumer::connect(&settings.bus, store.generation(), settings.batch).await?;
+    if guard::ready(store, settings.bus.partitions).await? == guard::Ready::Dropped {
+        // While we connected, which has made its queues again.
+        generations::remove_queues(&settings.bus, store.generation()).await?;
+        return Ok(());
+    }
     loop {
-        beat.beat(clock.now());
+        // Readiness asks for the view that people see.
+        if duty.live {
+            beat.beat(clock.now());
+        }
         let batch = tokio::select! {
             batch = consumer.next() => batch?,
             // Idle: the link lives, or its heartbeat would have ended it.
-            () = tokio::time::sleep(Duration::from_secs(1)) => continue,
+            () = tokio::time::sleep(Duration::from_secs(1)) => {
+                // Without events nobody would tell us that another generation is live.
+                let Some(now) = duty::learn(store, settings.fold).await? else { return Ok(()) };
+                duty = now;
+                continue;
+            }
             () = shutdown.draining() => {
                 consumer.leave().await;
                 return Ok(());
             }
         };
         let (events, unreadable) = read(&batch, clock.now());
-        rename::ahead(store, &events, clock).await?;
-        project(store, Arc::new(events), Arc::new(unreadable), clock).await?;
+        let (events, unreadable, marks) = (Arc::new(events), Arc::new(unreadable), Arc::new(guard::marks(&batch)));
+        while let Err(error) = work(store, &duty, &events, &unreadable, &marks, clock).await {
+            // Another generation is live than we thought. Nothing was written.
+            if error.get_custom::<guard::Stale>().is_none() {
+                return Err(error.into());
+            }
+            let Some(now) = duty::learn(store, settings.fold).await? else { return Ok(()) };
+            duty = now;
+        }
         consumer.ack(&batch).await?;
         backoff.reset();
     }
@@ -87,7 +121,7 @@ async fn project_until_lost(
 fn read(batch: &Batch, now: Time) -> (Vec<Arrived>, Vec<Waiting>) {
     let mut events = Vec::with_capacity(batch.0.len());
     let mut unreadable = Vec::new();
-    for message in &batch.0 {
+    for message in batch.0.iter().filter(|message| message.mark.is_none()) {
         let partition = i32::from(message.partition);
         let published_at = message.published_at.map_or(now, |ms| date::from_bson(mongodb::bson::DateTime::from_millis(ms)));
         match Envelope::from_json(&message.body) {
@@ -101,15 +135,36 @@ fn read(batch: &Batch, now: Time) -> (Vec<Arrived>, Vec<Waiting>) {
     (events, unreadable)
 }
 
+async fn work(
+    store: &Store,
+    duty: &Duty,
+    events: &Arc<Vec<Arrived>>,
+    unreadable: &Arc<Vec<Waiting>>,
+    marks: &Arc<Marks>,
+    clock: &Clock,
+) -> Result<(), StoreError> {
+    rename::ahead(store, duty, events, clock).await?;
+    project(store, duty, events, unreadable, marks, clock).await
+}
+
 /// One transaction: load, fold, write.
-async fn project(store: &Store, events: Arc<Vec<Arrived>>, unreadable: Arc<Vec<Waiting>>, clock: &Clock) -> Result<(), Lost> {
+async fn project(
+    store: &Store,
+    duty: &Duty,
+    events: &Arc<Vec<Arrived>>,
+    unreadable: &Arc<Vec<Waiting>>,
+    marks: &Arc<Marks>,
+    clock: &Clock,
+) -> Result<(), StoreError> {
     let tally = super::store::transact(store, |session| {
-        let (store, events, unreadable, now) = (store.clone(), Arc::clone(&events), Arc::clone(&unreadable), clock.now());
+        let (store, events, unreadable, now) = (store.clone(), Arc::clone(events), Arc::clone(unreadable), clock.now());
+        let (duty, marks) = (*duty, Arc::clone(marks));
         Box::pin(async move {
+            guard::take(&store, session, &duty, &marks).await?;
             let streams = Touched::by(events.iter().cloned()).streams;
             let held = load::waiting(&store, session, &streams).await?;
             let touched = Touched::by(events.iter().cloned().chain(held.iter().filter_map(Waiting::arrived)));
-            let mut set = load::load(&store, session, &touched).await?;
+            let mut set = load::load(&store, session, &touched, &duty).await?;
             let mut room = WaitingRoom { entered: unreadable.as_ref().clone(), left: Vec::new() };
             let tally = fold(&mut set, &mut room, &events, held, now);
             write::write(&store, session, &set, &room).await?;
@@ -117,6 +172,9 @@ async fn project(store: &Store, events: Arc<Vec<Arrived>>, unreadable: Arc<Vec<W
         })
     })
     .await?;
+    if !duty.live {
+        return Ok(());
+    }
     metrics::counter!("orderflow_projector_events_total", "verdict" => "applied").increment(tally.applied);
     metrics::counter!("orderflow_projector_events_total", "verdict" => "duplicate").increment(tally.duplicate);
     metrics::counter!("orderflow_projector_events_total", "verdict" => "waiting").increment(tally.waiting);

@@ -3,6 +3,8 @@
 
 use super::working_set::{Arrived, WorkingSet};
 use super::{
+    duty::Duty,
+    guard,
     load::Touched,
     waiting::{self, Waiting},
     write,
@@ -26,7 +28,7 @@ const CHUNK: usize = 500;
 
 /// Renames the orders of every user whose new profile comes next, and of those after it that are here too or have waited for it.
 /// What is left over, less than a chunk, goes with the events themselves.
-pub async fn ahead(store: &Store, events: &[Arrived], clock: &Clock) -> Result<(), StoreError> {
+pub async fn ahead(store: &Store, duty: &Duty, events: &[Arrived], clock: &Clock) -> Result<(), StoreError> {
     let mut users: HashMap<UserId, UserView> = HashMap::new();
     for arrived in events {
         let Stream::User(id) = arrived.envelope.meta.stream else { continue };
@@ -42,7 +44,7 @@ pub async fn ahead(store: &Store, events: &[Arrived], clock: &Clock) -> Result<(
         while let Some(event) = next.take().filter(|event| event.envelope.meta.version == user.version + 1) {
             let Event::User(change) = &event.envelope.event else { break };
             user = super::fold_catalogue::user(user, &event.envelope.meta, change);
-            while chunk(store, &event, id, &user, clock).await? {}
+            while chunk(store, duty, &event, id, &user, clock).await? {}
             let waited = waiting::key(Stream::User(id), user.version + 1);
             let found = store.collection::<Waiting>(names::WAITING).find_one(doc! { "_id": waited }).await?;
             next = found.and_then(|waited| waited.arrived());
@@ -53,9 +55,17 @@ pub async fn ahead(store: &Store, events: &[Arrived], clock: &Clock) -> Result<(
 }
 
 /// Renames a chunk, if there is a whole one; says whether there was.
-async fn chunk(store: &Store, arrived: &Arrived, id: UserId, user: &UserView, clock: &Clock) -> Result<bool, StoreError> {
+async fn chunk(
+    store: &Store,
+    duty: &Duty,
+    arrived: &Arrived,
+    id: UserId,
+    user: &UserView,
+    clock: &Clock,
+) -> Result<bool, StoreError> {
     transact(store, |session| {
         let (store, arrived, user, now) = (store.clone(), arrived.clone(), user.clone(), clock.now());
+        let duty = *duty;
         Box::pin(async move {
             // Exactly the name before: what is left over of an earlier renaming must not skip it.
             let filter = doc! { "customer.id": id.to_string(), "customer.version": user.version - 1 };
@@ -67,7 +77,9 @@ async fn chunk(store: &Store, arrived: &Arrived, id: UserId, user: &UserView, cl
                 return Ok(false);
             }
             // The partition's counter, and nothing else: the user's document waits for the event itself.
-            let mut set: WorkingSet = super::load::positions(&store, session, &Touched::partition(arrived.partition)).await?;
+            guard::take(&store, session, &duty, &guard::of(arrived.partition)).await?;
+            let touched = Touched::partition(arrived.partition);
+            let mut set: WorkingSet = super::load::positions(&store, session, &touched, &duty).await?;
             set.orders = orders.into_iter().map(|order| (order.id, order)).collect();
             set.users.insert(id, user);
             set.rename(&arrived, id, now);

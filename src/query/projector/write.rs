@@ -23,10 +23,16 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
         let Some(order) = set.orders.get(id) else { continue };
         let mut fields = serialize_to_document(order)?;
         fields.remove("_id");
+        let mut update = Document::new();
+        if !set.duty.live {
+            // The live generation moves it, and a switch takes it over: nothing here may put it back.
+            update.insert("$setOnInsert", doc! { "change": fields.remove("change") });
+        }
         let entries = set.history.get(id).into_iter().flatten().map(serialize_to_document);
         let entries = entries.map(|entry| entry.map(Bson::Document)).collect::<Result<Vec<_>, _>>()?;
         // Not a replacement: the history stays where it is and is added to.
-        orders.upsert(doc! { "_id": id.to_string() }, doc! { "$set": fields, "$push": { "history": { "$each": entries } } });
+        update.extend(doc! { "$set": fields, "$push": { "history": { "$each": entries } } });
+        orders.upsert(doc! { "_id": id.to_string() }, update);
     }
     orders.send(store, session, names::ORDERS).await?;
 

@@ -81,10 +81,11 @@ impl Bulk {
     /// # Errors
     /// The driver's, or that a write was refused.
     pub async fn send(self, store: &Store, session: &mut ClientSession, collection: &str) -> Result<(), StoreError> {
+        let collection = store.named(collection);
         let commands = [
-            (doc! { "update": collection }, "updates", self.updates),
-            (doc! { "insert": collection }, "documents", self.inserts),
-            (doc! { "delete": collection }, "deletes", self.deletes),
+            (doc! { "update": &collection }, "updates", self.updates),
+            (doc! { "insert": &collection }, "documents", self.inserts),
+            (doc! { "delete": &collection }, "deletes", self.deletes),
         ];
         for (mut command, name, mut operations) in commands {
             // The server takes at most 100,000 operations and 48 MB at once; batches are far below the first, and large orders

@@ -127,7 +127,9 @@ pub async fn start_folding(config: &Config, roles: &[Role], clock: &Clock, ids: 
             shutdown.supervise("feed", feed.run(clock.clone(), beat.clone(), shutdown.clone()));
             let bus = Bus::start(&database, config.work.command, clock, ids, &committed, &shutdown);
             let writer = Writer { bus, clock: clock.clone(), ids: ids.clone() };
-            let schema = graphql::schema(writer, reader.clone(), &config.http.limits);
+            let requests = command::RebuildRequests::new(&database);
+            let rebuilds = graphql::Rebuilds { requests, fold: fold.version, clock: clock.clone(), ids: ids.clone() };
+            let schema = graphql::schema(writer, rebuilds, reader.clone(), &config.http.limits);
             Some(serve_api(config, schema, health, clock).await?)
         }
     };

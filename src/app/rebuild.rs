@@ -1,11 +1,12 @@
-//! Rebuilds the read model: what comes after what. The log is the write side's, the rest the read side's, and only here both are
-//! seen. `query::rebuild` says what holds, whatever is killed between two lines.
+//! Rebuilds the read model: what comes after what. The log is the write side's, the rest the read side's, and only here both
+//! are seen. `query::rebuild` says what holds, whatever is killed between two lines.
 //!
 //! 1. Prepare: collections, indexes and queues of a new generation. From here on everything that is published is there too.
 //! 2. Replay: the log is folded into it. What commits behind the place where the walk is, is published later, and comes by 1.
 //! 3. Catch up: its queues are projected; what was replayed already is known by its version.
 //! 4. Compare, and take the places of orders in the change log over.
-//! 5. Switch: nothing is published for a moment, both generations come to rest at the same versions, and one transaction makes the
+//! 5. Switch: nothing is published for a moment, both generations come to rest at the same versions, and one transaction
+//! makes the
 //!    new one live. If they do not rest in time everything goes on as before, and it is tried again, three times in all.
 //! 6. Wait until all who answer have seen it. Only then something new is published, so that nobody reads one order from the new
 //!    generation and then an older one from the old.

@@ -39,7 +39,8 @@ pub struct Batch(pub Vec<Received>);
 
 type Deliveries = Pin<Box<dyn Stream<Item = (u16, lapin::Result<Delivery>)> + Send>>;
 
-/// A consumer of every partition of one generation, good until its first error. Of several consumers the broker lets one work on each queue.
+/// A consumer of every partition of one generation, good until its first error. Of several the broker lets one work on each
+/// queue.
 pub struct Consumer {
     connection: Connection,
     /// One channel a partition: delivery tags count by channel, so one acknowledgement covers a partition's whole part of a

@@ -1,4 +1,5 @@
-//! Holds all relays for a moment: events are committed and wait in the outbox, and nothing is published. A switch of the read model
+//! Holds all relays for a moment: events are committed and wait in the outbox, and nothing is published. A switch of the
+//! read model
 //! needs that stillness, so that all projectors come to the same place.
 
 use super::{Database, store};
@@ -8,7 +9,8 @@ use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 /// itself ends them after 15 seconds of silence. So nothing that must be *safe* may rest on it.
 pub struct Paused(DatabaseTransaction);
 
-/// Waits for the relays to finish their batches, and keeps them from beginning others. `shards` is the number that all relays have
+/// Waits for the relays to finish their batches, and keeps them from beginning others. `shards` is the number that all
+/// relays have
 /// been given.
 ///
 /// # Errors

@@ -17,7 +17,7 @@ mod types;
 pub use context::{Caller, Limits, PayloadWait};
 pub use documents::Documents;
 pub use error::ErrorCode;
-pub use mutation::Writer;
+pub use mutation::{Rebuilds, Writer};
 
 use crate::query::Reader;
 use async_graphql::Schema;
@@ -26,9 +26,10 @@ use async_graphql::Schema;
 pub type OrderflowSchema = Schema<query::QueryRoot, mutation::MutationRoot, subscription::SubscriptionRoot>;
 
 /// Builds the schema over both sides.
-pub fn schema(writer: Writer, reader: Reader, limits: &Limits) -> OrderflowSchema {
+pub fn schema(writer: Writer, rebuilds: Rebuilds, reader: Reader, limits: &Limits) -> OrderflowSchema {
     let mut builder = builder()
         .data(writer)
+        .data(rebuilds)
         .data(reader)
         .data(limits.payload_wait)
         // The library's own check, for what the guard lets pass.

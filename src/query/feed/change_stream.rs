@@ -63,7 +63,8 @@ impl Feed {
         }
     }
 
-    /// Watches the views of the live generation. After a switch it goes on from there with those of the next, so that nobody hears
+    /// Watches the views of the live generation. After a switch it goes on from there with those of the next, so that nobody
+    /// hears
     /// of a product or user from two generations, and nothing escapes.
     async fn watch_until_lost(&self, clock: &Clock, beat: &Beat, backoff: &mut Backoff) -> Result<(), StoreError> {
         let mut from = None;

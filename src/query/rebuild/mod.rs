@@ -1,4 +1,5 @@
-//! Builds a whole read model anew beside the live one, and switches. The parts only: what comes after what, and the log that it is
+//! Builds a whole read model anew beside the live one, and switches. The parts only: what comes after what, and the log that
+//! it is
 //! built from, is the business of `app::rebuild`, which sees both sides.
 //!
 //! What must hold, whatever is killed between two lines:
@@ -63,11 +64,9 @@ pub enum RebuildError {
 }
 
 fn told(progress: &Progress) -> String {
+    let Progress { kind, step, done, total, .. } = progress;
     let generation = progress.generation.map(|generation| format!(", generation {generation}")).unwrap_or_default();
-    format!(
-        " ({:?}{generation}: {:?}, {} of {}); `orderflow rebuild --status` follows it",
-        progress.kind, progress.step, progress.done, progress.total
-    )
+    format!(" ({kind:?}{generation}: {step:?}, {done} of {total}); `orderflow rebuild --status` tells how far")
 }
 
 /// Makes, fills, compares, switches and removes generations. Whoever uses it has a [`Job`].
@@ -99,7 +98,8 @@ impl Works {
         Ok(there.then_some(left.id))
     }
 
-    /// Removes what is not live and what others left behind, and makes a new generation: its collections and its queues. From now on everything that is published is there too.
+    /// Removes what is not live and what others left behind, and makes a new generation: its collections and its queues.
+    /// From now on everything that is published is there too.
     pub async fn begin(&self) -> Result<i32, RebuildError> {
         let registry = self.store.look().await?;
         for generation in registry.ids().into_iter().filter(|id| *id != registry.live.id) {

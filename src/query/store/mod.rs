@@ -31,7 +31,8 @@ pub struct Store {
     known: Arc<live::Known>,
 }
 
-/// The collections of the read model. The views, from orders to the waiting room, are each generation's own; what subscriptions are
+/// The collections of the read model. The views, from orders to the waiting room, are each generation's own; what
+/// subscriptions are
 /// fed from, and what says which generation is live, is shared.
 pub(super) mod names {
     pub const ORDERS: &str = "orders";

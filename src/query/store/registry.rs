@@ -1,4 +1,5 @@
-//! The registry of generations in MongoDB: one document in `generations`, and the transitions it can take. Each is one conditional
+//! The registry of generations in MongoDB: one document in `generations`, and the transitions it can take. Each is one
+//! conditional
 //! update, so two who try at once cannot both succeed.
 
 use super::{Registry, Store, StoreError, indexes, names};

@@ -1,22 +1,22 @@
 //! Rebuilds the read model: what comes after what. The log is the write side's, the rest the read side's, and only here both
 //! are seen. `query::rebuild` says what holds, whatever is killed between two lines.
 //!
-//! 1. Prepare: collections, indexes and queues of a new generation. From here on everything that is published is there too.
+//! 1. Prepare: collections and queues of a new generation. From here on everything that is published is there too.
 //! 2. Replay: the log is folded into it. What commits behind the place where the walk is, is published later, and comes by 1.
 //! 3. Catch up: its queues are projected; what was replayed already is known by its version.
 //! 4. Compare, and take the places of orders in the change log over.
 //! 5. Switch: nothing is published for a moment, both generations come to rest at the same versions, and one transaction
-//! makes the
-//!    new one live. If they do not rest in time everything goes on as before, and it is tried again, three times in all.
-//! 6. Wait until all who answer have seen it. Only then something new is published, so that nobody reads one order from the new
-//!    generation and then an older one from the old.
+//!    makes the new one live. If they do not rest in time everything goes on as before, and it is tried again, three times
+//!    in all.
+//! 6. Wait until all who answer have seen it. Only then something new is published, so that nobody reads an order from the
+//!    new generation and then an older one from the old.
 
 mod replay;
 pub mod requests;
 
 use crate::{
     clock::{Clock, Ids},
-    command::{self, Database, EventLog},
+    command::{self, Database, EventLog, LogError},
     query::{
         Store,
         projector::Settings,
@@ -57,6 +57,8 @@ struct Move<'a> {
     live: i32,
     new: i32,
     strict: bool,
+    /// Whether the live one gets everything that the new one has: then nothing is missing in the change log.
+    whole: bool,
     suspects: &'a Suspects,
 }
 
@@ -88,7 +90,7 @@ impl Rebuilder {
     }
 
     async fn work(&self, job: &Job<'_>, wish: Wish, dead: Option<Progress>) -> Result<(), RebuildError> {
-        job.step(Step::Preparing).await;
+        job.step(Step::Preparing).await?;
         let registry = self.works.store.look().await?;
         let live = registry.live.id;
         // Whoever was here before us died between the switch and the end; the switch was theirs, and it holds.
@@ -96,7 +98,7 @@ impl Rebuilder {
             dead.filter(|dead| dead.kind == wish.kind && dead.step >= Step::Switching && dead.generation == Some(live));
         if switched.is_some() && wish.kind != Kind::DropPrevious {
             job.generation(live);
-            job.step(Step::Switched).await;
+            job.step(Step::Switched).await?;
             self.works.seen_by_all().await;
             return Ok(());
         }
@@ -131,7 +133,7 @@ impl Rebuilder {
     async fn build(&self, job: &Job<'_>) -> Result<i32, RebuildError> {
         let generation = self.works.begin().await?;
         job.generation(generation);
-        job.step(Step::Replaying).await;
+        job.step(Step::Replaying).await?;
         let size = EventLog::new(&self.database).size().await;
         job.of(size.map_err(|error| RebuildError::Log(error.to_string()))?);
         replay::all(&self.database, &self.works, generation, job).await?;
@@ -153,11 +155,16 @@ impl Rebuilder {
     }
 
     async fn put_live(&self, job: &Job<'_>, live: i32, new: i32, strict: bool) -> Result<(), RebuildError> {
-        job.step(Step::CatchingUp).await;
+        job.step(Step::CatchingUp).await?;
         // In this order: when the new one has caught up it has all orders that changed up to here.
         let mut places = self.works.positions().await?;
+        let whole = self.published().await?;
+        if !whole && job.progress().kind == Kind::Undo {
+            // The one that was built from the log may have them; going back would be going back in time.
+            return Err(RebuildError::Unpublished);
+        }
         self.catch_up(job, new).await?;
-        job.step(Step::Comparing).await;
+        job.step(Step::Comparing).await?;
         let suspects = self.works.compare(live, new, |documents| job.more(documents)).await?;
         self.works.take_places(live, new).await?;
         for _ in 0..SWITCHES {
@@ -165,8 +172,8 @@ impl Rebuilder {
             let upto = self.works.positions().await?;
             self.catch_up(job, new).await?;
             self.works.take_late_places(new, &mut places, &upto).await?;
-            job.step(Step::Switching).await;
-            if self.switch(job, Move { live, new, strict, suspects: &suspects }, &mut places).await? {
+            job.step(Step::Switching).await?;
+            if self.switch(job, Move { live, new, strict, whole, suspects: &suspects }, &mut places).await? {
                 return Ok(());
             }
         }
@@ -177,13 +184,29 @@ impl Rebuilder {
         self.works.catch_up(new, &self.mark(), |messages| job.of(i64::try_from(messages).unwrap_or(i64::MAX))).await
     }
 
+    /// Waits until all that the log had, and so perhaps the replay, has been published, which brings it to the live generation and
+    /// to those who follow it. False when that takes too long: no relay runs, or the broker does not take events.
+    async fn published(&self) -> Result<bool, RebuildError> {
+        let unavailable = |error: LogError| RebuildError::Log(error.to_string());
+        let log = EventLog::new(&self.database);
+        let upto = log.size().await.map_err(unavailable)?;
+        let until = tokio::time::Instant::now() + FREEZE;
+        while !log.published(upto).await.map_err(unavailable)? {
+            if tokio::time::Instant::now() > until {
+                return Ok(false);
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(true)
+    }
+
     fn mark(&self) -> String {
         self.ids.next().simple().to_string()
     }
 
     /// One try; false when it was taken back because the projectors did not come to rest.
     async fn switch(&self, job: &Job<'_>, planned: Move<'_>, places: &mut Positions) -> Result<bool, RebuildError> {
-        let Move { live, new, strict, suspects } = planned;
+        let Move { live, new, strict, whole, suspects } = planned;
         let (attended, waits) = self.works.attended(live).await?;
         // A live generation that nobody projects will not come to rest, and does not move either.
         let still = if attended { vec![live, new] } else { vec![new] };
@@ -204,7 +227,7 @@ impl Rebuilder {
                 if strict && comparison.differing > 0 {
                     Err(RebuildError::Differs(Box::new(comparison)))
                 } else {
-                    if !attended && waits > 0 {
+                    if !whole || (!attended && waits > 0) {
                         self.works.tell_of_missing(live, new).await?;
                     }
                     self.works.switch(live, new, &still, &mark).await
@@ -212,7 +235,8 @@ impl Rebuilder {
             }
         };
         if matches!(switched, Ok(true)) {
-            job.step(Step::Switched).await;
+            // It has happened, whether that can be written down or not.
+            let _ = job.step(Step::Switched).await;
             self.works.seen_by_all().await;
         }
         // If the connection is lost they go on by themselves; projectors rest for as long as it takes in any case.

@@ -6,7 +6,7 @@ use crate::{
     clock::{Clock, Ids},
     config::{Config, PartsOptions, WorkOptions},
     query::{
-        Registry,
+        Generation, Registry,
         projector::{Fold, Settings},
         rebuild::{Kind, Progress, RebuildError, Seen, Step},
     },
@@ -17,6 +17,7 @@ use serde_json::{Value, json};
 use std::fmt::Write as _;
 
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub struct Rebuild {
     /// Views cannot be rebuilt one by one: they are written together, in one transaction a batch. Only `all` is understood
     view: Option<String>,
@@ -82,11 +83,11 @@ impl Rebuild {
 
     fn tell(&self, registry: &Registry, seen: Option<Seen>) -> Result<(), Failure> {
         if self.json {
-            let job = seen.map(
-                |seen| json!({ "alive": seen.alive, "secondsLeft": seen.progress.seconds_left(), "progress": seen.progress }),
-            );
             let told: Value = json!({
-                "live": registry.live, "previous": registry.previous, "building": registry.building, "job": job,
+                "live": as_json(&registry.live),
+                "previous": registry.previous.as_ref().map(as_json),
+                "building": registry.building.as_ref().map(as_json),
+                "job": seen.as_ref().map(job_as_json),
             });
             return say(&format!("{}\n", serde_json::to_string_pretty(&told)?));
         }
@@ -103,6 +104,25 @@ impl Rebuild {
         }
         say(&text)
     }
+}
+
+fn as_json(generation: &Generation) -> Value {
+    json!({ "id": generation.id, "fold": generation.fold, "ready": generation.ready })
+}
+
+fn job_as_json(Seen { progress, alive }: &Seen) -> Value {
+    json!({
+        "kind": progress.kind,
+        "generation": progress.generation,
+        "step": progress.step,
+        "done": progress.done,
+        "total": progress.total,
+        "secondsLeft": progress.seconds_left(),
+        "finished": progress.finished,
+        "alive": alive,
+        "failure": progress.failure,
+        "comparison": progress.comparison,
+    })
 }
 
 fn show(bar: &ProgressBar, progress: &Progress) {
@@ -147,10 +167,10 @@ fn describe(progress: &Progress, alive: bool) -> String {
 }
 
 fn list(comparison: &crate::query::rebuild::Comparison) -> String {
-    let mut text = format!("compared  {} documents, {} differ\n", comparison.compared, comparison.differing);
-    for example in &comparison.examples {
+    let mut lines = vec![format!("compared  {} documents, {} differ", comparison.compared, comparison.differing)];
+    lines.extend(comparison.examples.iter().map(|example| {
         let fields = if example.fields.is_empty() { "on one side only".to_owned() } else { example.fields.join(", ") };
-        text += &format!("  {} {}: {fields}\n", example.collection, example.id);
-    }
-    text
+        format!("  {} {}: {fields}", example.collection, example.id)
+    }));
+    lines.join("\n") + "\n"
 }

@@ -81,6 +81,14 @@ impl EventLog {
         Ok(store::log_size(&self.0).await?)
     }
 
+    /// Whether nothing up to this position waits to be published.
+    ///
+    /// # Errors
+    /// The outbox cannot be read.
+    pub async fn published(&self, upto: i64) -> Result<bool, LogError> {
+        Ok(store::published(&self.0, upto).await?)
+    }
+
     /// The next streams after a place, by partition key, then kind, then id, with their present heads: at most `limit`, and at
     /// most 2,000. Fewer than that means the end.
     ///

@@ -14,6 +14,7 @@ mod indexes;
 mod life_of_an_order;
 mod pipeline;
 mod read_model;
+mod rebuild;
 mod refusals;
 mod schema;
 mod stock;

@@ -41,7 +41,8 @@ pub(in crate::command) async fn heads_page(
     if let Some(place) = after {
         let first = values.len() + 1;
         values.extend([place.partition_key.into(), place.stream.kind().into(), place.stream.uuid().into()]);
-        which += &format!(" AND (partition_key, stream_kind, stream_id) > (${first}, ${}, ${})", first + 1, first + 2);
+        let place = format!(" AND (partition_key, stream_kind, stream_id) > (${first}, ${}, ${})", first + 1, first + 2);
+        which += &place;
     }
     let text = format!(
         "SELECT s.partition_key, s.stream_kind, s.stream_id, head.version

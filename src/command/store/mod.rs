@@ -14,7 +14,7 @@ pub(super) use append::append;
 pub(super) use load::load;
 pub(super) use log::{heads, heads_page, stretches};
 pub(super) use lookup::{OrdersWith, orders_with, products_by_sku, refund_amounts, users_by_email};
-pub(super) use outbox::{Pending, backlog, hold_shard, listener, log_size, read_shard, remove, try_shard, wake};
+pub(super) use outbox::{Pending, backlog, hold_shard, listener, log_size, published, read_shard, remove, try_shard, wake};
 pub(super) use outcomes::{Remembered, forget, recall, remember};
 pub(super) use rebuild_requests::{finish_rebuild, next_rebuild, request_rebuild};
 pub(super) use save::save;

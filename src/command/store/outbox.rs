@@ -52,6 +52,12 @@ pub(in crate::command) async fn log_size(db: &Database) -> Result<i64, DbErr> {
     row.ok_or_else(|| DbErr::RecordNotFound("event_log".into()))?.try_get("", "size")
 }
 
+/// Whether nothing up to this position waits to be published.
+pub(in crate::command) async fn published(db: &Database, upto: i64) -> Result<bool, DbErr> {
+    let statement = sql("SELECT NOT EXISTS (SELECT 1 FROM outbox WHERE position <= $1) AS published", [upto.into()]);
+    db.0.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound("outbox".into()))?.try_get("", "published")
+}
+
 /// The oldest events of a shard, at most `limit`.
 pub(in crate::command) async fn read_shard(
     db: &impl ConnectionTrait,

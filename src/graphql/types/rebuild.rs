@@ -87,4 +87,5 @@ pub enum RebuildStep {
     Done,
 }
 
-const _: (fn(RebuildKind) -> Kind, fn(RebuildStep) -> Step) = (Into::into, Into::into);
+const _: fn(RebuildKind) -> Kind = Into::into;
+const _: fn(RebuildStep) -> Step = Into::into;

@@ -81,8 +81,7 @@ fn is_new_name(arrived: &Arrived) -> bool {
 fn lane(key: Uuid) -> usize {
     let mut hasher = DefaultHasher::new();
     key.hash(&mut hasher);
-    // A remainder of the number of lanes is within usize.
-    (hasher.finish() % LANES as u64) as usize
+    usize::try_from(hasher.finish() % LANES as u64).unwrap_or_default()
 }
 
 /// No partition of the broker has a number below zero.

@@ -209,11 +209,16 @@ impl<'a> Job<'a> {
         (self.tell)(&changed);
     }
 
-    /// Begins a step, and lets whoever listens act before anything of it is done.
-    pub async fn step(&self, step: Step) {
+    /// Begins a step. It is written down before anything of it is done, so that whoever comes after a death knows how far it was,
+    /// and whoever listens can act.
+    ///
+    /// # Errors
+    /// [`RebuildError::Lost`], or the driver's.
+    pub async fn step(&self, step: Step) -> Result<(), RebuildError> {
         let now = self.clock.now();
         self.change(|progress| (progress.step, progress.step_at, progress.done, progress.total) = (step, now, 0, 0));
         tokio::task::yield_now().await;
+        if self.write(false).await? { Ok(()) } else { Err(RebuildError::Lost) }
     }
 
     pub fn generation(&self, generation: i32) {

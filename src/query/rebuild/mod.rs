@@ -49,6 +49,8 @@ pub enum RebuildError {
     GivenUp(i32),
     #[error("generation {0} is projected by nobody: start processes of the version that wrote it, and run the command again")]
     NotProjected(i32),
+    #[error("events wait to be published, and the previous read model has not seen them: run a relay, and the command again")]
+    Unpublished,
     #[error("the projectors did not come to rest within the bound of a switch; nothing has changed, try again when less goes on")]
     Restless,
     #[error("{} of {} documents differ from the live ones, and --strict does not allow that", .0.differing, .0.compared)]
@@ -201,8 +203,8 @@ impl Works {
         Ok(places::copy_late(&self.store.of(to), since, upto).await?)
     }
 
-    /// For a live generation that is projected by nobody and has fallen behind: tells everybody who follows orders that something
-    /// is missing in the log, since what it has not seen was never written there.
+    /// For a live generation that has not seen all that the new one has: tells everybody who follows orders that something is missing
+    /// in the log, since it was never written there.
     pub async fn tell_of_missing(&self, from: i32, to: i32) -> Result<(), RebuildError> {
         let holes = places::leave_a_hole(&self.store).await?;
         Ok(places::copy_all(&self.store.of(from), &self.store.of(to), Some(&holes)).await?)

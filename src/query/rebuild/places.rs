@@ -38,9 +38,11 @@ pub async fn copy_all(from: &Store, to: &Store, ahead: Option<&Positions>) -> Re
             };
             let branches: Vec<Document> = ahead.iter().map(branch).collect();
             let later = doc! { "$gt": ["$version", "$$new.version"] };
-            let number = match branches.is_empty() {
-                true => Bson::String("$$new.change.s".into()),
-                false => Bson::Document(doc! { "$switch": { "branches": branches, "default": "$$new.change.s" } }),
+            // Without changes there are no places, and the server takes no choice without branches.
+            let number = if branches.is_empty() {
+                Bson::String("$$new.change.s".into())
+            } else {
+                Bson::Document(doc! { "$switch": { "branches": branches, "default": "$$new.change.s" } })
             };
             let resync = doc! { "p": "$$new.change.p", "s": number };
             Bson::Document(doc! { "$cond": [later, resync, "$$new.change"] })

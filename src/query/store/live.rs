@@ -52,6 +52,7 @@ impl Known {
 
 impl Store {
     /// The views of one generation, whichever is live.
+    #[must_use]
     pub fn of(&self, generation: i32) -> Self {
         Self { generation: Some(generation), known: Arc::clone(&self.known), ..self.clone() }
     }

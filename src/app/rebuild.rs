@@ -93,6 +93,7 @@ impl Rebuilder {
         job.step(Step::Preparing).await?;
         let registry = self.works.store.look().await?;
         let live = registry.live.id;
+        let died_dropping = dead.as_ref().is_some_and(|dead| dead.kind == Kind::DropPrevious);
         // Whoever was here before us died between the switch and the end; the switch was theirs, and it holds.
         let switched =
             dead.filter(|dead| dead.kind == wish.kind && dead.step >= Step::Switching && dead.generation == Some(live));
@@ -103,11 +104,15 @@ impl Rebuilder {
             return Ok(());
         }
         match wish.kind {
-            Kind::DropPrevious => {
-                let previous = registry.previous.ok_or(RebuildError::NoPrevious)?.id;
-                job.generation(previous);
-                self.works.drop(previous).await
-            }
+            Kind::DropPrevious => match registry.previous {
+                Some(previous) => {
+                    job.generation(previous.id);
+                    self.works.drop(previous.id).await
+                }
+                // Whoever was here before us may have come halfway.
+                None if died_dropping => self.works.tidy().await,
+                None => Err(RebuildError::NoPrevious),
+            },
             Kind::Undo => {
                 let previous = registry.previous.ok_or(RebuildError::NoPrevious)?.id;
                 job.generation(previous);

@@ -28,6 +28,9 @@ use std::time::Duration;
 /// How long a switch may keep events from being published, but for the moment until all have seen it.
 const FREEZE: Duration = Duration::from_secs(5);
 
+/// How long what was committed may take to be published.
+const PUBLISHED: Duration = Duration::from_secs(3);
+
 /// How often a switch is tried.
 const SWITCHES: usize = 3;
 
@@ -189,13 +192,13 @@ impl Rebuilder {
         self.works.catch_up(new, &self.mark(), |messages| job.of(i64::try_from(messages).unwrap_or(i64::MAX))).await
     }
 
-    /// Waits until all that the log had, and so perhaps the replay, has been published, which brings it to the live generation and
-    /// to those who follow it. False when that takes too long: no relay runs, or the broker does not take events.
+    /// Waits until all that the log had, and so perhaps the replay, has been published, which brings it to the live
+    /// generation and to those who follow it. False when that takes too long: no relay runs, or the broker takes no events.
     async fn published(&self) -> Result<bool, RebuildError> {
         let unavailable = |error: LogError| RebuildError::Log(error.to_string());
         let log = EventLog::new(&self.database);
         let upto = log.size().await.map_err(unavailable)?;
-        let until = tokio::time::Instant::now() + FREEZE;
+        let until = tokio::time::Instant::now() + PUBLISHED;
         while !log.published(upto).await.map_err(unavailable)? {
             if tokio::time::Instant::now() > until {
                 return Ok(false);

@@ -162,8 +162,8 @@ impl Works {
         Ok(places::copy_late(&self.store.of(to), since, upto).await?)
     }
 
-    /// For a live generation that has not seen all that the new one has: tells everybody who follows orders that something is missing
-    /// in the log, since it was never written there.
+    /// For a live generation that has not seen all that the new one has: tells everybody who follows orders that something
+    /// is missing in the log, since it was never written there.
     pub async fn tell_of_missing(&self, from: i32, to: i32) -> Result<(), RebuildError> {
         let holes = places::leave_a_hole(&self.store).await?;
         Ok(places::copy_all(&self.store.of(from), &self.store.of(to), Some(&holes)).await?)

@@ -95,18 +95,25 @@ pub async fn ready(store: &Store, partitions: u16) -> Result<Ready, StoreError> 
     if guards.count_documents(doc! { "generation": generation }).await? >= u64::from(partitions) {
         return Ok(Ready::Ready);
     }
+    make(store, partitions).await?;
+    Ok(Ready::Ready)
+}
+
+/// Makes the guards of this store's generation say what the registry says, whatever was there.
+pub async fn make(store: &Store, partitions: u16) -> Result<(), StoreError> {
+    let generation = store.generation();
     transact(store, |session| {
         let store = store.clone();
         Box::pin(async move {
             let live = store.is_live_in(session).await?;
             let guards = store.collection::<Document>(names::GUARDS);
             for partition in 0..i32::from(partitions) {
-                let guard = doc! { "generation": generation, "partition": partition, "live": live, "batches": 0_i64 };
-                let update = doc! { "$setOnInsert": guard };
+                let guard = doc! { "generation": generation, "partition": partition, "live": live, "clean": false };
+                let update = doc! { "$set": guard, "$inc": { "batches": 1_i64 } };
                 let filter = doc! { "_id": id(generation, partition) };
                 guards.update_one(filter, update).upsert(true).session(&mut *session).await?;
             }
-            Ok(Ready::Ready)
+            Ok(())
         })
     })
     .await

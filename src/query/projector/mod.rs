@@ -110,6 +110,10 @@ async fn project_until_lost(
                 return Err(error.into());
             }
             let Some(now) = duty::learn(store, settings.fold).await? else { return Ok(()) };
+            if now.live == duty.live {
+                // We were right, and the guards are missing or wrong: somebody has had a hand in the database.
+                guard::make(store, settings.bus.partitions).await?;
+            }
             duty = now;
         }
         consumer.ack(&batch).await?;

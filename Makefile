@@ -3,9 +3,12 @@
 .DEFAULT_GOAL := help
 SHELL := /bin/bash
 STACK ?= dev
+# Of the chaos suite: the seeds of its runs, and how long each lasts.
+SEED ?= 1
+MINUTES ?= 2
 ORDERFLOW := target/debug/orderflow
 
-.PHONY: help run test test-clients check fmt schema web build stack-up stack-down stack-wipe
+.PHONY: help run test chaos chaos-planted test-clients check fmt schema web build stack-up stack-down stack-wipe
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  \1\t/' | expand -t 16
@@ -15,6 +18,12 @@ run: stack-up web build ## Bring everything up, load the demo shop, and serve in
 
 test: ## Run all tests, on a stack of their own
 	@scripts/test
+
+chaos: web ## Faults under load, and a ledger: make chaos SEED=7 MINUTES=30 (SEED="1 2 3" are three runs)
+	@for seed in $(SEED); do cargo test --test chaos -- --seed $$seed --minutes $(MINUTES) || exit 1; done
+
+chaos-planted: web ## Plant one known bug after the other: each must turn the chaos suite red
+	@cargo test --test chaos -- --seed $(firstword $(SEED)) --minutes $(MINUTES) --prove
 
 test-clients: build ## Run other people's GraphQL clients and tools against the server
 	@scripts/clients

@@ -6,21 +6,22 @@ pub mod rebuild;
 use crate::{
     auth::Keys,
     clock::{Clock, Ids},
-    command::{self, Bus, Database, relay},
+    command::{self, Backlog, Bus, Database, relay},
     config::{Config, Parts, Role, Work},
+    crash,
     graphql::{self, Writer},
     health::Beat,
-    http::{Api, Checks, Health, probes, router},
+    http::{Admission, Api, Checks, Health, Server, probes, router},
     query::{
-        Feed, Reader, Store,
+        Feed, Reader, Store, StoreError,
         projector::{self, Fold},
     },
     shutdown::Shutdown,
     telemetry,
 };
-use axum::{Router, serve::ListenerExt};
-use std::{future::IntoFuture, net::SocketAddr, sync::Arc, time::Duration};
-use tokio::{net::TcpListener, sync::Notify};
+use axum::Router;
+use std::{net::SocketAddr, sync::Arc, time::Duration};
+use tokio::sync::Notify;
 
 /// A running process.
 pub struct App {
@@ -43,8 +44,12 @@ pub enum StartError {
     Store(String),
     #[error("cannot listen on {addr}: {source}")]
     Listen { addr: SocketAddr, source: std::io::Error },
+    #[error(transparent)]
+    Schema(#[from] graphql::BadSchema),
     #[error("metrics cannot be collected: {0}")]
     Metrics(String),
+    #[error("tokens cannot be checked: {0}; `orderflow doctor` looks closer")]
+    Keys(String),
 }
 
 /// Connects to both stores.
@@ -65,6 +70,7 @@ pub async fn connect(parts: &Parts) -> Result<(Database, Store), StartError> {
 pub async fn migrate(parts: &Parts, work: &Work) -> Result<(), StartError> {
     let (_, store) = connect(parts).await?;
     command::migrate(&parts.database_url).await.map_err(|e| StartError::Database(e.to_string()))?;
+    crash::point("migration-between");
     store.migrate(work.keep_changes, Fold::CURRENT.version).await.map_err(|e| StartError::Store(e.to_string()))
 }
 
@@ -81,18 +87,19 @@ pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) ->
 /// # Errors
 /// Something that the process needs is not there.
 pub async fn start_folding(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids, fold: Fold) -> Result<App, StartError> {
+    let shutdown = Shutdown::new();
+    // Nobody shows a token to a process without the API.
+    let keys = if roles.contains(&Role::Api) {
+        Some(Keys::open(&config.auth, clock, &shutdown).await.map_err(StartError::Keys)?)
+    } else {
+        None
+    };
     let (database, store) = connect(&config.parts).await?;
     let facts = command::check(&database).await.map_err(|e| StartError::Database(e.to_string()))?;
     if !facts.migrated {
         return Err(StartError::NotMigrated);
     }
-    // A read model from before there were generations is the first one, of the first fold.
-    store.register(1).await.map_err(|e| StartError::Store(e.to_string()))?;
-    let registry = store.look().await.map_err(|e| StartError::Store(e.to_string()))?;
-    config.parts.bus.generations.set(registry.ids());
-    let shutdown = Shutdown::new();
-    let knowing = projector::keep_known(store.clone(), config.parts.bus.generations.clone(), shutdown.clone());
-    shutdown.supervise("generations", knowing);
+    know_generations(config, &store, &shutdown).await.map_err(|e| StartError::Store(e.to_string()))?;
     let committed = Arc::new(Notify::new());
     let has = |role| roles.contains(&role).then(Beat::default);
     let beats = Beats { relay: has(Role::Relay), projector: has(Role::Projector), feed: has(Role::Api) };
@@ -113,27 +120,42 @@ pub async fn start_folding(config: &Config, roles: &[Role], clock: &Clock, ids: 
         shutdown.supervise("housekeeping", housekeeping);
     }
     if let Some(beat) = &beats.projector {
-        let settings = projector::Settings { bus: config.parts.bus.clone(), batch: config.work.projector_batch, fold };
+        store.keep_changes(config.work.keep_changes).await.map_err(|e| StartError::Store(e.to_string()))?;
+        let (batch, tail) = (config.work.projector_batch, config.work.parked_tail);
+        let settings = projector::Settings { bus: config.parts.bus.clone(), batch, tail, fold };
+        shutdown.supervise("parked events", projector::watch(store.clone(), fold, clock.clone(), shutdown.clone()));
         let rebuilder = rebuild::Rebuilder::new(&database, &store, settings.clone(), config.work.relay_shards, clock, ids);
         let requests = command::RebuildRequests::new(&database);
         shutdown.supervise("rebuilds", rebuild::requests::run(rebuilder, requests, clock.clone(), shutdown.clone()));
         let task = projector::run(store.clone(), settings, clock.clone(), beat.clone(), shutdown.clone());
         shutdown.supervise("projector", task);
     }
-    let health = beats.health(config, &database, &store, clock, &shutdown)?;
-    let addr = match &beats.feed {
-        None => serve_probes(config, health).await,
-        Some(beat) => {
+    let backlog = beats.feed.as_ref().map(|_| Backlog::bounded(config.work.max_backlog));
+    let health = beats.health(config, &database, &store, backlog.as_ref(), clock, &shutdown)?;
+    let addr = match (&beats.feed, keys, backlog) {
+        (Some(beat), Some(keys), Some(backlog)) => {
             shutdown.supervise("feed", feed.run(clock.clone(), beat.clone(), shutdown.clone()));
-            let bus = Bus::start(&database, config.work.command, clock, ids, &committed, &shutdown);
+            shutdown.supervise("backlog", backlog.clone().watch(database.clone(), shutdown.clone()));
+            let bus = Bus::start(&database, config.work.command, clock, ids, &committed, &backlog, &shutdown);
             let writer = Writer { bus, clock: clock.clone(), ids: ids.clone() };
             let requests = command::RebuildRequests::new(&database);
             let rebuilds = graphql::Rebuilds { requests, fold: fold.version, clock: clock.clone(), ids: ids.clone() };
-            let schema = graphql::schema(writer, rebuilds, reader.clone(), &config.http.limits);
-            Some(serve_api(config, schema, health, clock).await?)
+            let executor = graphql::executor(writer, rebuilds, reader.clone(), &config.http.limits)?;
+            Some(serve_api(config, executor, keys, health, clock).await?)
         }
+        _ => serve_probes(config, health).await,
     };
     Ok(App { addr, shutdown, reader, store, database })
+}
+
+/// Looks which read models there are, and goes on looking.
+async fn know_generations(config: &Config, store: &Store, shutdown: &Shutdown) -> Result<(), StoreError> {
+    // A read model from before there were generations is the first one, of the first fold.
+    store.register(1).await?;
+    let known = config.parts.bus.generations.clone();
+    known.set(store.look().await?.ids());
+    shutdown.supervise("generations", projector::keep_known(store.clone(), known, shutdown.clone()));
+    Ok(())
 }
 
 struct Beats {
@@ -148,6 +170,7 @@ impl Beats {
         config: &Config,
         database: &Database,
         store: &Store,
+        backlog: Option<&Backlog>,
         clock: &Clock,
         shutdown: &Shutdown,
     ) -> Result<Health, StartError> {
@@ -165,6 +188,7 @@ impl Beats {
         let checks = Checks {
             database: database.clone(),
             store: store.clone(),
+            backlog: backlog.cloned(),
             feed: self.feed.clone(),
             relay: self.relay.clone(),
             projector: self.projector.clone(),
@@ -176,28 +200,29 @@ impl Beats {
 
 async fn serve_api(
     config: &Config,
-    schema: graphql::OrderflowSchema,
+    executor: graphql::Executor,
+    keys: Keys,
     health: Health,
     clock: &Clock,
 ) -> Result<SocketAddr, StartError> {
+    let admission = Admission::new(&config.http.clients);
     let api = Api {
-        schema,
+        executor,
         documents: config.http.documents.clone(),
         sdl: graphql::sdl().into(),
-        keys: Keys::hs256(&config.http.jwt_secret),
+        keys,
         clock: clock.clone(),
         settings: Arc::new(config.http.clone()),
+        admission: admission.clone(),
         shutdown: health.shutdown.clone(),
     };
-    let shutdown = health.shutdown.clone();
-    listen(config.http.addr, router(api, health), &shutdown).await
+    listen(config, router(api, health.clone()), health, admission).await
 }
 
 /// A process without the API is probed all the same. Several on one machine cannot all have the same port, and none of them needs
 /// it for its work, so a taken one is no reason not to start.
 async fn serve_probes(config: &Config, health: Health) -> Option<SocketAddr> {
-    let shutdown = health.shutdown.clone();
-    match listen(config.http.addr, probes(health), &shutdown).await {
+    match listen(config, probes(health.clone()), health, Admission::new(&config.http.clients)).await {
         Ok(addr) => Some(addr),
         Err(error) => {
             tracing::warn!(%error, "health and metrics of this process are not served; ORDERFLOW_HTTP_ADDR gives it an address");
@@ -206,20 +231,11 @@ async fn serve_probes(config: &Config, health: Health) -> Option<SocketAddr> {
     }
 }
 
-async fn listen(addr: SocketAddr, routes: Router, shutdown: &Shutdown) -> Result<SocketAddr, StartError> {
+async fn listen(config: &Config, routes: Router, health: Health, admission: Admission) -> Result<SocketAddr, StartError> {
+    let (addr, shutdown) = (config.http.addr, health.shutdown.clone());
     let refused = |source| StartError::Listen { addr, source };
-    let listener = TcpListener::bind(addr).await.map_err(refused)?;
-    let addr = listener.local_addr().map_err(refused)?;
-    let draining = shutdown.clone();
-    // Small messages that follow each other must not wait for the acknowledgement of the first (Nagle's algorithm).
-    let listener = listener.tap_io(|stream| {
-        let _ = stream.set_nodelay(true);
-    });
-    let server = axum::serve(listener, routes).with_graceful_shutdown(async move { draining.draining().await });
-    shutdown.supervise("http", async move {
-        if let Err(error) = server.into_future().await {
-            tracing::error!(%error, "the listener failed");
-        }
-    });
+    let server = Server::bind(addr, routes, health, admission, config.http.operation_timeout).await.map_err(refused)?;
+    let addr = server.addr().map_err(refused)?;
+    shutdown.supervise("http", server.run());
     Ok(addr)
 }

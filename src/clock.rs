@@ -9,8 +9,13 @@ use uuid::Uuid;
 pub struct Clock(Arc<dyn Fn() -> Time + Send + Sync>);
 
 impl Clock {
-    /// The machine's clock.
+    /// The machine's clock. A debug build can be told by a file how many milliseconds it goes wrong, so that the chaos suite can
+    /// step it while the process runs.
     pub fn system() -> Self {
+        #[cfg(debug_assertions)]
+        if let Some(file) = std::env::var_os("ORDERFLOW_CLOCK_OFFSET_FILE") {
+            return Self(Arc::new(move || Time::now_utc() + wrong_by(&file)));
+        }
         Self(Arc::new(Time::now_utc))
     }
 
@@ -22,6 +27,13 @@ impl Clock {
     pub fn now(&self) -> Time {
         to_millis((self.0)())
     }
+}
+
+/// What the file says now; nothing when there is none.
+#[cfg(debug_assertions)]
+fn wrong_by(file: &std::ffi::OsStr) -> time::Duration {
+    let told = std::fs::read_to_string(file).ok().and_then(|text| text.trim().parse().ok());
+    time::Duration::milliseconds(told.unwrap_or_default())
 }
 
 impl fmt::Debug for Clock {

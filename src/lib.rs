@@ -7,6 +7,7 @@
 //! - [`bus`]: how they travel, over RabbitMQ.
 //! - `query`: the read side. The projector folds events into MongoDB; queries and subscriptions read there.
 //! - `graphql`, `http`: the API over both faces.
+//! - `verify`: folds the log anew and compares it with what both sides hold.
 //! - `app`: puts it all together; the only place that sees both sides.
 //!
 //! What must hold, always (the tests of each are named after it):
@@ -26,6 +27,8 @@ pub mod bus;
 pub mod clock;
 #[cfg(feature = "command")]
 pub mod command;
+pub mod crash;
+pub mod difference;
 pub mod domain;
 pub mod event;
 pub mod health;
@@ -52,3 +55,5 @@ pub mod http;
 pub mod import;
 #[cfg(all(feature = "command", feature = "query"))]
 pub mod telemetry;
+#[cfg(all(feature = "command", feature = "query"))]
+pub mod verify;

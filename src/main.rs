@@ -1,7 +1,7 @@
 //! The command line.
 
 use clap::Parser;
-use orderflow::cli::{Cli, run};
+use orderflow::cli::{Cli, Exit, run};
 use std::process::ExitCode;
 
 fn main() -> ExitCode {
@@ -9,7 +9,7 @@ fn main() -> ExitCode {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("orderflow: {error}");
-            ExitCode::FAILURE
+            error.downcast_ref::<Exit>().map_or(ExitCode::FAILURE, |exit| ExitCode::from(exit.code))
         }
     }
 }

@@ -58,7 +58,8 @@ impl Shutdown {
         });
     }
 
-    fn cuttable(&self, task: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send + 'static {
+    /// A task that ends when the process is cut, for those that a library runs.
+    pub fn cuttable(&self, task: impl Future<Output = ()> + Send + 'static) -> impl Future<Output = ()> + Send + 'static {
         let cut = self.cut.clone();
         async move {
             let _ = cut.run_until_cancelled_owned(task).await;
@@ -83,6 +84,7 @@ impl Shutdown {
             }
         }
         self.drain.cancel();
+        crate::crash::point("shutdown-draining");
         self.tasks.close();
         tokio::select! {
             () = self.tasks.wait() => {}
@@ -91,6 +93,7 @@ impl Shutdown {
         }
         self.cut.cancel();
         self.tasks.wait().await;
+        crate::crash::point("shutdown-drained");
         self.crash.get().map_or(Ok(()), |crash| Err(crash.clone()))
     }
 

@@ -1,21 +1,19 @@
 //! Logs and metrics. No personal data in either: values print their length or kind, and commands are never logged whole.
 
-use crate::config::LogOptions;
+use crate::config::{ConfigError, LogFormat, LogOptions};
 use metrics_exporter_prometheus::{Matcher, PrometheusBuilder, PrometheusHandle};
 use std::{io::IsTerminal, sync::OnceLock};
-use tracing_subscriber::EnvFilter;
 
 /// Starts logging to standard error; standard output belongs to the commands.
 ///
 /// # Errors
 /// The filter or the format is not one.
-pub fn start_logs(options: &LogOptions) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&options.log).map_err(|e| format!("ORDERFLOW_LOG: {e}"))?;
+pub fn start_logs(options: &LogOptions) -> Result<(), ConfigError> {
+    let (filter, format) = options.check()?;
     let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    match options.log_format.as_str() {
-        "json" => builder.json().flatten_event(true).init(),
-        "text" => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
-        other => return Err(format!("ORDERFLOW_LOG_FORMAT: {other:?} is neither text nor json")),
+    match format {
+        LogFormat::Json => builder.json().flatten_event(true).init(),
+        LogFormat::Text => builder.with_ansi(std::io::stderr().is_terminal()).with_target(false).init(),
     }
     Ok(())
 }

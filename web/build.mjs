@@ -1,10 +1,13 @@
 // Makes dist/, the folder that the server embeds and serves below /graphiql/.
 // Every file lies flat in it and is reached by that path; nothing refers to another host.
+// What the page loads has a hash in its name, so that browsers may keep it for good, and lies there compressed as well.
 
 import { createHash } from 'node:crypto';
 import { copyFile, mkdir, readdir, readFile, rm, writeFile } from 'node:fs/promises';
-import { join } from 'node:path';
+import { basename, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
+import { promisify } from 'node:util';
+import { constants, gzip } from 'node:zlib';
 
 import { build } from 'esbuild';
 
@@ -23,10 +26,21 @@ const common = {
   metafile: true,
   legalComments: 'none', // licenses.txt holds them whole
   outdir: dist,
+  entryNames: '[name]-[hash]',
   target: ['es2022', 'chrome109', 'firefox115', 'safari16.4'],
   define: { 'process.env.NODE_ENV': '"production"' },
   logLevel: 'warning',
 };
+
+const workers = await build({
+  ...common,
+  entryPoints: {
+    'editor.worker': 'monaco-editor/esm/vs/editor/editor.worker.js',
+    'graphql.worker': 'monaco-graphql/esm/graphql.worker.js',
+    'json.worker': 'monaco-editor/esm/vs/language/json/json.worker.js',
+  },
+  format: 'iife',
+});
 
 const page = await build({
   ...common,
@@ -41,32 +55,48 @@ const page = await build({
     'prettier/parser-babel': 'prettier/plugins/babel',
     'prettier/parser-graphql': 'prettier/plugins/graphql',
   },
-  plugins: [examplesModule(), styles()],
+  plugins: [given('examples', { builtIn: await readExamples() }), given('workers', { names: namesOf(workers) }), styles()],
 });
 
-const workers = await build({
-  ...common,
-  entryPoints: {
-    'editor.worker': 'monaco-editor/esm/vs/editor/editor.worker.js',
-    'graphql.worker': 'monaco-graphql/esm/graphql.worker.js',
-    'json.worker': 'monaco-editor/esm/vs/language/json/json.worker.js',
-  },
-  format: 'iife',
-});
-
-await Promise.all(['index.html', 'favicon.svg'].map((name) => copyFile(join(here, name), join(dist, name))));
+await writePage();
+await copyFile(join(here, 'favicon.svg'), join(dist, 'favicon.svg'));
 await writeFile(join(dist, 'licenses.txt'), await licenses([page, workers]));
+await compress();
 
-function examplesModule() {
+// The hashed name of each entry point.
+function namesOf({ metafile }, ending = '.js') {
+  const made = Object.keys(metafile.outputs).map((path) => basename(path)).filter((name) => name.endsWith(ending));
+  return Object.fromEntries(made.map((name) => [name.replace(/-[A-Z0-9]{8}\.\w+$/, ''), name]));
+}
+
+// A module `orderflow:NAME` whose exports are known now.
+function given(name, exported) {
+  const lines = Object.entries(exported).map(([key, value]) => `export const ${key} = ${JSON.stringify(value)};`);
   return {
-    name: 'examples',
+    name,
     setup({ onResolve, onLoad }) {
-      onResolve({ filter: /^orderflow:examples$/ }, ({ path }) => ({ path, namespace: 'examples' }));
-      onLoad({ filter: /.*/, namespace: 'examples' }, async () => ({
-        contents: `export const builtIn = ${JSON.stringify(await readExamples())};`,
-      }));
+      onResolve({ filter: new RegExp(`^orderflow:${name}$`) }, ({ path }) => ({ path, namespace: name }));
+      onLoad({ filter: /.*/, namespace: name }, () => ({ contents: lines.join('\n') }));
     },
   };
+}
+
+async function writePage() {
+  const html = await readFile(join(here, 'index.html'), 'utf8');
+  const [script, style] = [namesOf(page).graphiql, namesOf(page, '.css').graphiql];
+  const text = html.replace('/graphiql/graphiql.js', `/graphiql/${script}`).replace('/graphiql/graphiql.css', `/graphiql/${style}`);
+  if (!text.includes(script) || !text.includes(style)) throw new Error('the page does not load its own script and style');
+  await writeFile(join(dist, 'index.html'), text);
+}
+
+// The page itself is written anew for each visit. Web fonts are compressed already.
+async function compress() {
+  const level = { level: constants.Z_BEST_COMPRESSION };
+  const names = (await readdir(dist)).filter((name) => /\.(js|css|svg|ttf|txt)$/.test(name));
+  for (const name of names) {
+    const packed = await promisify(gzip)(await readFile(join(dist, name)), level);
+    await writeFile(join(dist, `${name}.gz`), packed);
+  }
 }
 
 // GraphiQL's style sheet has Monaco's in it, so Monaco's own imports of it would only double it.

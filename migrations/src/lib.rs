@@ -1,5 +1,5 @@
 //! The schema of the write model. Migrations only ever expand first and contract a release later, so that the previous version of
-//! the server can run beside them.
+//! the server can run beside them; `README.md` beside this folder has the whole rule.
 
 pub use sea_orm_migration::MigratorTrait;
 use sea_orm_migration::prelude::*;

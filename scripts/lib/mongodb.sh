@@ -9,6 +9,9 @@ readonly mongodb_set=rs0 mongodb_database=orderflow
 # Direct, so that a client stays at the address it was given: the set knows its member by port, and would lead a test
 # that goes through a proxy around it. Transactions and change streams work all the same.
 readonly mongodb_options="replicaSet=$mongodb_set&directConnection=true"
+# A projector that is killed leaves its transaction open, and whoever goes on with its work waits for the server to end
+# it. The server's own limit is 60 seconds; ours are done in one.
+readonly mongodb_transaction_seconds=5
 readonly mongod_requirements=$root/scripts/mongod.requirements.txt
 
 find_mongod() {
@@ -54,6 +57,7 @@ start_mongodb() {
         --bind_ip 127.0.0.1 --port "${port[mongodb]}" --nounixsocket \
         --wiredTigerCacheSizeGB 1 --oplogSize 1024 --quiet \
         --setParameter diagnosticDataCollectionEnabled=false \
+        --setParameter transactionLifetimeLimitSeconds="$mongodb_transaction_seconds" \
         --setParameter shutdownTimeoutMillisForSignaledShutdown=100
 }
 

@@ -1,7 +1,7 @@
 //! One connection to the broker, and when to try again after losing it.
 
 use super::{BusError, Generations, topology};
-use lapin::{Connection, ConnectionProperties, uri::AMQPUri};
+use lapin::{Channel, Connection, ConnectionProperties, uri::AMQPUri};
 use std::time::Duration;
 
 /// Where the broker is, and how work is divided.
@@ -25,17 +25,31 @@ pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connectio
 
 /// The same, with the queues of these generations.
 pub(super) async fn connect_with(settings: &Settings, name: &str, generations: &[i32]) -> Result<Connection, BusError> {
+    let connecting = async {
+        let connection = open(settings, name).await?;
+        topology::declare(&connection, settings.partitions, generations).await?;
+        Ok(connection)
+    };
+    tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| BusError::Timeout(PATIENCE))?
+}
+
+/// Connects and makes nothing. Without a bound of its own: see [`PATIENCE`].
+pub(super) async fn open(settings: &Settings, name: &str) -> Result<Connection, BusError> {
     let mut uri: AMQPUri = settings.url.parse().map_err(BusError::Address)?;
     // A dead peer is noticed after two missed heartbeats; the broker's default of 60 seconds is too long to be blind.
     uri.query.heartbeat.get_or_insert(10);
     uri.query.connection_timeout.get_or_insert(5_000);
     let properties = ConnectionProperties::default().with_connection_name(format!("orderflow {name}").into());
-    let connecting = async {
-        let connection = Connection::connect_uri(uri, properties).await?;
-        topology::declare(&connection, settings.partitions, generations).await?;
-        Ok(connection)
-    };
-    tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| BusError::Timeout(PATIENCE))?
+    Ok(Connection::connect_uri(uri, properties).await?)
+}
+
+/// How long the broker may take to answer a question that costs it nothing. A heartbeat would take four times as long to say that
+/// a line is dead, and would say nothing of a broker that is up and does no work.
+const ANSWER: Duration = Duration::from_secs(5);
+
+/// Asks the broker whether it is there, and whether it still has what events are published to.
+pub(super) async fn ask(channel: &Channel) -> Result<(), BusError> {
+    tokio::time::timeout(ANSWER, topology::look(channel)).await.map_err(|_| BusError::Timeout(ANSWER))?
 }
 
 /// Waits between attempts: 100 ms doubling to 5 s, each spread over half of itself so that processes do not come back in step.
@@ -61,7 +75,7 @@ impl Backoff {
     }
 }
 
-/// Connects and declares what all generations share, and for a moment queues like a projector's: everything that relay and
+/// Connects and declares what all generations share, and for a moment an exchange like a projector's: everything that relay and
 /// projector need of the broker. Nobody here knows which generations there are, and queues of one that is gone would only fill.
 /// (lapin does not tell the broker's version.)
 ///

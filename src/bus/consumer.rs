@@ -112,6 +112,17 @@ impl Consumer {
         Ok(())
     }
 
+    /// Asks the broker whether it is there: a line on which nothing comes looks like one on which there is nothing to do.
+    ///
+    /// # Errors
+    /// It is not; what was not acknowledged will come again, to whoever connects next.
+    pub async fn ask(&mut self) -> Result<(), BusError> {
+        match self.channels.values().next() {
+            Some(channel) => connection::ask(channel).await,
+            None => Ok(()),
+        }
+    }
+
     /// Gives everything in hand back to the broker and leaves, so that another consumer takes over at once.
     pub async fn leave(self) {
         let goodbye = self.connection.close(200, "leaving".into());

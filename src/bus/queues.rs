@@ -1,4 +1,5 @@
-//! The queues of generations from outside: made, looked at, marked and removed by whoever rebuilds a read model.
+//! The queues of generations from outside: made, looked at, marked and removed by whoever rebuilds a read model, and looked at by
+//! whoever must know whether something is still on its way.
 
 use super::{BusError, Settings, connection, topology};
 use lapin::{
@@ -16,7 +17,8 @@ pub struct Backlog {
     pub consumed: bool,
 }
 
-/// A link to the broker, good until its first error.
+/// A link to the broker, good until its first error. It declares nothing by itself: whoever only looks must not add queues to the
+/// hash because they were told another number of partitions.
 #[derive(Debug)]
 pub struct Queues {
     connection: Connection,
@@ -27,7 +29,7 @@ impl Queues {
     /// # Errors
     /// The broker is away, refuses, or does not answer in time.
     pub async fn connect(settings: &Settings) -> Result<Self, BusError> {
-        let connection = connection::connect_with(settings, "generations", &[]).await?;
+        let connection = in_time(connection::open(settings, "generations")).await?;
         Ok(Self { connection, partitions: settings.partitions })
     }
 
@@ -49,12 +51,18 @@ impl Queues {
         Ok(channel.close(200, "removed".into()).await?)
     }
 
-    /// What waits in the queues of a generation; nothing when it has none.
+    /// What waits in the queues of a generation, and has not been given to a consumer; nothing when it has no queues. What a
+    /// consumer has in hand is not among it: the protocol does not tell.
     ///
     /// # Errors
-    /// The link is lost.
+    /// The link is lost, or the broker does not answer in time.
     pub async fn backlog(&self, generation: i32) -> Result<Option<Backlog>, BusError> {
+        in_time(self.look(generation)).await
+    }
+
+    async fn look(&self, generation: i32) -> Result<Option<Backlog>, BusError> {
         let channel = self.connection.create_channel().await?;
+        // Passive: it is asked about, not made.
         let passive = QueueDeclareOptions { passive: true, durable: true, exclusive: false, auto_delete: false, nowait: false };
         let mut backlog = Backlog { messages: 0, consumed: true };
         for partition in 0..self.partitions {
@@ -104,4 +112,9 @@ impl Queues {
         // Whoever is not heard is gone all the same.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.connection.close(200, "done".into())).await;
     }
+}
+
+async fn in_time<T>(asking: impl Future<Output = Result<T, BusError>>) -> Result<T, BusError> {
+    let patience = connection::PATIENCE;
+    tokio::time::timeout(patience, asking).await.map_err(|_| BusError::Timeout(patience))?
 }

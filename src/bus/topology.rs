@@ -115,6 +115,12 @@ pub(super) async fn check(channel: &Channel) -> Result<(), BusError> {
     Ok(channel.exchange_delete("orderflow.check".into(), gone).await?)
 }
 
+/// Looks whether the exchange for events is there; the broker answers from memory.
+pub(super) async fn look(channel: &Channel) -> Result<(), BusError> {
+    let look = ExchangeDeclareOptions { passive: true, ..EXCHANGE };
+    Ok(channel.exchange_declare(EVENTS.into(), ExchangeKind::Topic, look, FieldTable::default()).await?)
+}
+
 fn arguments() -> FieldTable {
     let mut arguments = FieldTable::default();
     // Replicated and written to disk before it is confirmed.

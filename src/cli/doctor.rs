@@ -1,26 +1,69 @@
-//! `orderflow doctor`: looks at the three servers and says what is wrong, one line each.
+//! `orderflow doctor`: looks at the three servers, and at the public keys of tokens if there are to be some, and says what is
+//! wrong, one line each.
 
 use super::{Failure, say};
-use crate::{bus, command, config::Config, config::PartsOptions, query::Store};
+use crate::{
+    auth, bus, command,
+    config::{Config, ConfigError, KeyOptions, Parts, PartsOptions},
+    query::Store,
+};
+use clap::Args;
+use std::{path::Path, time::Duration};
 
-pub async fn run(options: &PartsOptions) -> Result<(), Failure> {
-    let parts = Config::parts(options)?;
-    let findings = [
-        ("PostgreSQL", postgresql(&parts.database_url).await),
-        ("RabbitMQ", rabbitmq(&parts.bus).await),
-        ("MongoDB", mongodb(&parts.mongodb_uri).await),
-    ];
-    let mut wrong = 0;
-    for (name, finding) in findings {
-        match finding {
-            Ok(good) => say(&format!("ok     {name}: {good}\n"))?,
-            Err(bad) => {
-                wrong += 1;
-                say(&format!("WRONG  {name}: {bad}\n"))?;
+/// No transaction of ours is open for so long in a healthy system.
+const LONG: Duration = Duration::from_secs(5);
+
+#[derive(Debug, Args)]
+pub struct Doctor {
+    #[command(flatten)]
+    parts: PartsOptions,
+    #[command(flatten)]
+    keys: KeyOptions,
+}
+
+impl Doctor {
+    /// # Errors
+    /// Everything that is wrong with the settings.
+    pub fn check(&self) -> Result<Parts, ConfigError> {
+        Config::parts(&self.parts)
+    }
+
+    pub async fn run(self) -> Result<(), Failure> {
+        let parts = self.check()?;
+        let mut findings = vec![
+            ("PostgreSQL", postgresql(&parts.database_url).await),
+            ("RabbitMQ", rabbitmq(&parts.bus).await),
+            ("MongoDB", mongodb(&parts.mongodb_uri).await),
+        ];
+        if let Some(file) = &self.keys.jwt_public_key {
+            findings.push(("the key file", auth::look_at_file(Path::new(file))));
+        }
+        if let Some(url) = &self.keys.jwks_url {
+            findings.push(("the key set", key_set(url).await));
+        }
+        let (all, mut wrong, mut well) = (findings.len(), 0, Vec::new());
+        for (name, finding) in findings {
+            match finding {
+                Ok(good) => {
+                    well.push(name);
+                    say(&format!("ok     {name}: {good}\n"))?;
+                }
+                Err(bad) => {
+                    wrong += 1;
+                    say(&format!("WRONG  {name}: {bad}\n"))?;
+                }
             }
         }
+        // Not an outage: everything else goes on. But somebody should know.
+        for note in notes(&parts, &well).await {
+            say(&format!("note   {note}\n"))?;
+        }
+        if wrong > 0 { Err(format!("{wrong} of {all} parts cannot be used as they are").into()) } else { Ok(()) }
     }
-    if wrong > 0 { Err(format!("{wrong} of 3 parts cannot be used as they are").into()) } else { Ok(()) }
+}
+
+async fn key_set(url: &str) -> Result<String, String> {
+    auth::look_at_url(&url.parse().map_err(|why| format!("ORDERFLOW_JWKS_URL {why}"))?).await
 }
 
 async fn postgresql(url: &str) -> Result<String, String> {
@@ -59,4 +102,36 @@ async fn mongodb(uri: &str) -> Result<String, String> {
         return Err(format!("version {version}, replica set {set}: this member is not the primary; leave directConnection out"));
     }
     Ok(format!("version {version}, replica set {set}, writable"))
+}
+
+/// What works and should be looked at all the same.
+async fn notes(parts: &Parts, well: &[&str]) -> Vec<String> {
+    let mut notes = Vec::new();
+    if well.contains(&"PostgreSQL")
+        && let Ok(database) = command::connect(&parts.database_url, 1).await
+        && let Ok(Some(open)) = command::oldest_transaction(&database).await
+        && open.open_for > LONG
+    {
+        let (seconds, pid, application, state) = (open.open_for.as_secs(), open.pid, open.application, open.state);
+        notes.push(format!(
+            "PostgreSQL: a transaction of {application:?} ({state}) has been open for {seconds} s; no event waits for it, but \
+             nothing behind it can be cleaned up. To end it: SELECT pg_terminate_backend({pid})"
+        ));
+    }
+    if well.contains(&"MongoDB")
+        && let Ok(store) = Store::connect(&parts.mongodb_uri, 2).await
+        && let Some(limit) = store.transaction_lifetime().await
+        && limit > 2 * LONG
+    {
+        notes.push(format!(
+            "MongoDB: a projector that is killed can hold up its customers for {} s, until its transaction is ended; set the \
+             server's parameter transactionLifetimeLimitSeconds to {}",
+            limit.as_secs(),
+            LONG.as_secs()
+        ));
+    }
+    if well.contains(&"MongoDB") {
+        notes.extend(super::parked::notes(&parts.mongodb_uri).await);
+    }
+    notes
 }

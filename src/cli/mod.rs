@@ -2,16 +2,18 @@
 
 mod doctor;
 mod import;
+mod parked;
 mod rebuild;
 mod serve;
 mod token;
+mod verify;
 
 use crate::{
     app,
     clock::{Clock, Ids},
-    command::{self, Bus},
-    config::{Config, LogOptions, PartsOptions, WorkOptions},
-    demo, graphql,
+    command::{self, Backlog, Bus},
+    config::{Config, ConfigError, LogOptions, Parts, PartsOptions, Work, WorkOptions},
+    crash, demo, graphql,
     shutdown::Shutdown,
     telemetry,
 };
@@ -40,14 +42,32 @@ enum Run {
     /// Turns a file of another system into products, users and orders
     #[command(subcommand)]
     Import(import::Import),
+    /// Folds the event log and compares it with MongoDB and with PostgreSQL's tables, also while the system works
+    Verify(verify::Verify),
+    /// What stands still in the read model: list it, look at it, retry it, or set an event aside
+    #[command(subcommand)]
+    Parked(parked::Parked),
     /// Builds the read model anew from the event log beside the live one, and switches; --undo switches back
     Rebuild(Box<rebuild::Rebuild>),
     /// Makes a token for development
     Token(token::Token),
     /// Prints the GraphQL schema
     Schema,
-    /// Looks at PostgreSQL, RabbitMQ and MongoDB and says what is wrong
-    Doctor(PartsOptions),
+    /// Looks at PostgreSQL, RabbitMQ, MongoDB and the public keys of tokens and says what is wrong
+    Doctor(doctor::Doctor),
+}
+
+impl Run {
+    /// What is wrong with the settings of a command.
+    fn problems(&self) -> Option<ConfigError> {
+        match self {
+            Run::Serve(serve) => serve.check().err(),
+            Run::Migrate(both) | Run::Demo(DemoArgs { both, .. }) => both.check().err(),
+            Run::Doctor(doctor) => doctor.check().err(),
+            Run::Rebuild(rebuild) => rebuild.check().err(),
+            Run::Import(_) | Run::Verify(_) | Run::Parked(_) | Run::Token(_) | Run::Schema => None,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -56,6 +76,21 @@ struct Both {
     parts: PartsOptions,
     #[command(flatten)]
     work: WorkOptions,
+}
+
+impl Both {
+    fn check(&self) -> Result<(Parts, Work), ConfigError> {
+        both(&self.parts, &self.work)
+    }
+}
+
+/// Both, or all that is wrong with either.
+fn both(parts: &PartsOptions, work: &WorkOptions) -> Result<(Parts, Work), ConfigError> {
+    match (Config::parts(parts), Config::work(work)) {
+        (Ok(parts), Ok(work)) => Ok((parts, work)),
+        (Err(parts), Err(work)) => Err(parts.and(work)),
+        (Err(problems), _) | (_, Err(problems)) => Err(problems),
+    }
 }
 
 #[derive(Debug, Args)]
@@ -70,12 +105,24 @@ struct DemoArgs {
 /// Why a command failed, for the person who ran it.
 type Failure = Box<dyn std::error::Error + Send + Sync>;
 
+/// A failure with an exit code of its own; any other is 1.
+#[derive(Debug, thiserror::Error)]
+#[error("{why}")]
+pub struct Exit {
+    pub code: u8,
+    why: String,
+}
+
 /// Runs a command.
 ///
 /// # Errors
 /// Whatever went wrong, as a sentence.
 pub fn run(cli: Cli) -> Result<(), Failure> {
-    telemetry::start_logs(&cli.logs)?;
+    if let Err(problems) = telemetry::start_logs(&cli.logs) {
+        // Together with all else that is wrong.
+        return Err(cli.command.problems().map_or(problems.clone(), |others| others.and(problems)).into());
+    }
+    crash::arm()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         match cli.command {
@@ -83,16 +130,19 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             Run::Migrate(both) => migrate(&both).await,
             Run::Demo(args) => load_demo(&args).await,
             Run::Import(import) => import.run().await,
+            Run::Verify(verify) => verify.run().await,
+            Run::Parked(parked) => parked.run().await,
             Run::Rebuild(rebuild) => rebuild.run().await,
             Run::Token(token) => token.run(),
             Run::Schema => say(&graphql::sdl()),
-            Run::Doctor(parts) => doctor::run(&parts).await,
+            Run::Doctor(doctor) => doctor.run().await,
         }
     })
 }
 
 async fn migrate(both: &Both) -> Result<(), Failure> {
-    app::migrate(&Config::parts(&both.parts)?, &Config::work(&both.work)?).await?;
+    let (parts, work) = both.check()?;
+    app::migrate(&parts, &work).await?;
     say("PostgreSQL and MongoDB are up to date.\n")
 }
 
@@ -119,10 +169,10 @@ struct Writing {
 
 impl Writing {
     async fn open(both: &Both) -> Result<Self, Failure> {
-        let (parts, work) = (Config::parts(&both.parts)?, Config::work(&both.work)?);
+        let (parts, work) = both.check()?;
         let (database, _) = app::connect(&parts).await?;
         let (clock, ids, shutdown) = (Clock::system(), Ids::system(), Shutdown::new());
-        let bus = Bus::start(&database, work.command, &clock, &ids, &Arc::new(Notify::new()), &shutdown);
+        let bus = Bus::start(&database, work.command, &clock, &ids, &Arc::new(Notify::new()), &Backlog::unbounded(), &shutdown);
         Ok(Self { database, bus, clock, ids, shutdown })
     }
 

@@ -1,10 +1,10 @@
 //! `orderflow rebuild`.
 
-use super::{Failure, say};
+use super::{Failure, both, say};
 use crate::{
     app::{self, rebuild::Rebuilder, rebuild::Wish},
     clock::{Clock, Ids},
-    config::{Config, PartsOptions, WorkOptions},
+    config::{ConfigError, Parts, PartsOptions, Work, WorkOptions},
     query::{
         Generation, Registry,
         projector::{Fold, Settings},
@@ -43,6 +43,12 @@ pub struct Rebuild {
 }
 
 impl Rebuild {
+    /// # Errors
+    /// Everything that is wrong with the settings.
+    pub fn check(&self) -> Result<(Parts, Work), ConfigError> {
+        both(&self.parts, &self.work)
+    }
+
     pub async fn run(self) -> Result<(), Failure> {
         if let Some(view) = self.view.as_deref().filter(|view| *view != "all") {
             return Err(format!(
@@ -51,14 +57,14 @@ impl Rebuild {
             )
             .into());
         }
-        let (parts, work) = (Config::parts(&self.parts)?, Config::work(&self.work)?);
+        let (parts, work) = self.check()?;
         let (database, store) = app::connect(&parts).await?;
         store.register(1).await?;
         if self.status {
             return self.tell(&store.look().await?, store.job().await?);
         }
         let (clock, ids) = (Clock::system(), Ids::system());
-        let settings = Settings { bus: parts.bus, batch: work.projector_batch, fold: Fold::CURRENT };
+        let settings = Settings { bus: parts.bus, batch: work.projector_batch, tail: work.parked_tail, fold: Fold::CURRENT };
         let rebuilder = Rebuilder::new(&database, &store, settings, work.relay_shards, &clock, &ids);
         let kind = match (self.undo, self.drop_previous) {
             (true, _) => Kind::Undo,

@@ -5,7 +5,7 @@ use crate::{
     app,
     auth::Keys,
     clock::{Clock, Ids},
-    config::{Config, GOOD_SECRET, Options, Role},
+    config::{Config, ConfigError, Options, Role, warnings},
     http::dev_viewers,
     shutdown::Signals,
 };
@@ -22,11 +22,17 @@ pub struct Serve {
 }
 
 impl Serve {
+    /// # Errors
+    /// Everything that is wrong with the settings.
+    pub fn check(&self) -> Result<Config, ConfigError> {
+        Config::new(&self.options)
+    }
+
     pub async fn run(self) -> Result<(), Failure> {
         let signals = Signals::listen()?;
-        let config = Config::new(&self.options)?;
-        if config.http.jwt_secret.len() < GOOD_SECRET {
-            tracing::warn!("ORDERFLOW_JWT_SECRET is short; use 32 characters or more (openssl rand -hex 32 makes some)");
+        let config = self.check()?;
+        for warning in warnings(&config.auth) {
+            tracing::warn!("{warning}");
         }
         let roles = if self.roles.is_empty() { vec![Role::Api, Role::Relay, Role::Projector] } else { self.roles };
         let app = app::start(&config, &roles, &Clock::system(), &Ids::system()).await?;
@@ -55,9 +61,10 @@ fn greet(config: &Config, addr: SocketAddr) -> Result<(), Failure> {
     say(&format!("  health     http://{addr}/readyz   metrics  http://{addr}/metrics\n"))?;
     if config.http.dev {
         say("\nDevelopment tokens, also in GraphiQL under \"Sign in as\" (Authorization: Bearer …):\n")?;
-        let keys = Keys::hs256(&config.http.jwt_secret);
+        let clock = Clock::system();
+        let keys = Keys::by_secret(&config.auth, &clock);
         for (label, viewer) in dev_viewers() {
-            let token = keys.sign(&viewer, Clock::system().now(), Duration::from_secs(7 * 86_400))?;
+            let token = keys.sign(&viewer, clock.now(), Duration::from_secs(7 * 86_400))?;
             say(&format!("  {label:<14} {token}\n"))?;
         }
     }

@@ -2,9 +2,9 @@
 
 use super::{Failure, say};
 use crate::{
-    auth::Keys,
+    auth::{Keys, Settings},
     clock::Clock,
-    config::DEV_SECRET,
+    config::{Config, DEV_SECRET, RuleOptions},
     value::{Role, Viewer},
 };
 use clap::Args;
@@ -26,6 +26,8 @@ pub struct Token {
     /// Use the built-in secret of `serve --dev`
     #[arg(long)]
     dev: bool,
+    #[command(flatten)]
+    rules: RuleOptions,
 }
 
 impl Token {
@@ -36,7 +38,9 @@ impl Token {
             (_, false) => return Err("set ORDERFLOW_JWT_SECRET, or pass --dev for the secret of `serve --dev`".into()),
         };
         let viewer = Viewer { subject: self.sub, role: self.role };
-        say(&format!("{}\n", Keys::hs256(secret).sign(&viewer, Clock::system().now(), self.ttl)?))
+        let settings = Settings { secret: Some(secret.to_owned()), rules: Config::rules(&self.rules)?, ..Settings::default() };
+        let clock = Clock::system();
+        say(&format!("{}\n", Keys::by_secret(&settings, &clock).sign(&viewer, clock.now(), self.ttl)?))
     }
 }
 

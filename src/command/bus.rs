@@ -3,9 +3,10 @@
 //! Nobody waits for a group to fill: while one commits, the next gathers. Commands on one aggregate share a lane, so they never
 //! race each other within a process.
 
-use super::{Command, Database, Fault, Outcome, group::Group};
+use super::{Backlog, Command, Database, Fault, Outcome, group::Group};
 use crate::{
     clock::{Clock, Ids},
+    crash,
     shutdown::Shutdown,
 };
 use std::{sync::Arc, time::Duration};
@@ -44,9 +45,10 @@ impl Bus {
         clock: &Clock,
         ids: &Ids,
         committed: &Arc<Notify>,
+        backlog: &Backlog,
         shutdown: &Shutdown,
     ) -> Self {
-        let group = Group { database: database.clone(), clock: clock.clone(), ids: ids.clone() };
+        let group = Group { database: database.clone(), clock: clock.clone(), ids: ids.clone(), backlog: backlog.clone() };
         let lanes = (0..settings.lanes.max(1))
             .map(|_| {
                 let (sender, receiver) = mpsc::channel(settings.queue);
@@ -61,7 +63,8 @@ impl Bus {
     /// Carries out a command.
     ///
     /// # Errors
-    /// [`Fault`], after which the outcome is unknown; sending the same command again under the same id is safe and tells.
+    /// [`Fault`], after which the outcome is unknown unless it says more; sending the same command again under the same id is
+    /// safe and tells.
     pub async fn send(&self, command: Command) -> Result<Outcome, Fault> {
         let name = command.use_case.name();
         let lane = command.use_case.as_decide().lane().as_u128() % self.lanes.len() as u128;
@@ -80,6 +83,7 @@ impl Bus {
             Ok(Outcome { replayed: true, .. }) => "replayed",
             Ok(Outcome { result: Ok(_), .. }) => "accepted",
             Ok(_) => "refused",
+            Err(Fault::Busy | Fault::Backlog) => "busy",
             Err(_) => "fault",
         };
         metrics::counter!("orderflow_commands_total", "use_case" => name, "outcome" => label).increment(1);
@@ -101,5 +105,6 @@ async fn run_lane(group: Group, mut queue: mpsc::Receiver<Job>, limit: usize, co
             // A caller that gave up does not hear; the outcome is stored all the same.
             let _ = answer.send(outcome);
         }
+        crash::point("after-reply");
     }
 }

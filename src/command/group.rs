@@ -5,12 +5,13 @@
 //! does not help, each goes alone, so that only the one that cannot be done fails.
 
 use super::{
-    Command, Fault, Outcome, Receipt, Refusal, idempotency,
+    Backlog, Command, Fault, Outcome, Receipt, Refusal, idempotency,
     store::{self, Class, Database, Remembered},
     work::{Needs, Work},
 };
 use crate::{
     clock::{Clock, Ids},
+    crash,
     value::CommandId,
 };
 use sea_orm::{DbErr, TransactionTrait};
@@ -28,13 +29,14 @@ pub(super) struct Group {
     pub database: Database,
     pub clock: Clock,
     pub ids: Ids,
+    pub backlog: Backlog,
 }
 
 impl Group {
     /// Carries out all commands, in order; the answers are in the same order.
     pub async fn carry_out(&self, commands: &[Command]) -> Vec<Result<Outcome, Fault>> {
         let failed = match self.attempt(commands).await {
-            Ok(outcomes) => return outcomes.into_iter().map(Ok).collect(),
+            Ok(outcomes) => return outcomes,
             Err(class) => class,
         };
         if commands.len() == 1 || failed == Class::Unavailable {
@@ -43,12 +45,12 @@ impl Group {
         let mut answers = Vec::with_capacity(commands.len());
         for command in commands {
             let alone = self.attempt(std::slice::from_ref(command)).await;
-            answers.push(alone.map_err(Fault::from).and_then(|mut outcomes| outcomes.pop().ok_or(Fault::Internal)));
+            answers.push(alone.map_err(Fault::from).and_then(|mut outcomes| outcomes.pop().unwrap_or(Err(Fault::Internal))));
         }
         answers
     }
 
-    async fn attempt(&self, commands: &[Command]) -> Result<Vec<Outcome>, Class> {
+    async fn attempt(&self, commands: &[Command]) -> Result<Vec<Result<Outcome, Fault>>, Class> {
         for attempt in 1.. {
             match tokio::time::timeout(PATIENCE, self.transact(commands)).await {
                 Ok(Ok(outcomes)) => return Ok(outcomes),
@@ -73,7 +75,7 @@ impl Group {
     }
 
     /// One transaction: recall, load, decide, write, commit.
-    async fn transact(&self, commands: &[Command]) -> Result<Vec<Outcome>, DbErr> {
+    async fn transact(&self, commands: &[Command]) -> Result<Vec<Result<Outcome, Fault>>, DbErr> {
         let mut prints = Vec::with_capacity(commands.len());
         for command in commands {
             prints.push(idempotency::fingerprint(command).map_err(odd)?);
@@ -82,8 +84,11 @@ impl Group {
 
         let tx = self.database.0.begin().await?;
         let mut known = store::recall(&tx, &keys).await?;
-        let fresh =
-            |index: usize, known: &HashMap<_, _>| !known.contains_key(&keys[index]) && !keys[..index].contains(&keys[index]);
+        // Then only what became of earlier commands is told.
+        let full = self.backlog.full().is_some();
+        let fresh = |index: usize, known: &HashMap<_, _>| {
+            !full && !known.contains_key(&keys[index]) && !keys[..index].contains(&keys[index])
+        };
 
         let mut needs = Needs::default();
         for (index, command) in commands.iter().enumerate() {
@@ -98,21 +103,28 @@ impl Group {
         let mut decided: Vec<((String, CommandId), Remembered)> = Vec::new();
         for (index, command) in commands.iter().enumerate() {
             if let Some(remembered) = known.get(&keys[index]) {
-                outcomes.push(idempotency::replay(&prints[index], remembered).map_err(odd)?);
+                outcomes.push(Ok(idempotency::replay(&prints[index], remembered).map_err(odd)?));
+                continue;
+            }
+            if full {
+                outcomes.push(Err(Fault::Backlog));
                 continue;
             }
             let result = decide(command, &mut work);
             let remembered = idempotency::store(prints[index].clone(), &result).map_err(odd)?;
             known.insert(keys[index].clone(), remembered.clone());
             decided.push((keys[index].clone(), remembered));
-            outcomes.push(Outcome { result, replayed: false });
+            outcomes.push(Ok(Outcome { result, replayed: false }));
         }
         work.seal();
 
         store::save(&tx, &work).await?;
         store::append(&tx, &work.events).await?;
         store::remember(&tx, work.recorded_at, decided).await?;
+        crash::point("before-commit");
         tx.commit().await?;
+        crash::point("after-commit");
+        self.backlog.grew(work.events.len());
         Ok(outcomes)
     }
 }

@@ -42,6 +42,8 @@ pub struct Recorded {
     pub version: i64,
     /// The event, or why this version of orderflow cannot read it. The projector parks such a one.
     pub envelope: Result<Envelope, Unreadable>,
+    /// The message as the relay sends it, if the event cannot be read; else nothing.
+    pub message: Vec<u8>,
 }
 
 /// Why the log could not be read.
@@ -73,6 +75,23 @@ impl EventLog {
         Self(database.clone())
     }
 
+    /// The next streams after a place, by partition key, then kind, then id, with their present heads: at most `limit`, and at
+    /// most 2,000. Fewer than that means the end.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn page(&self, after: Option<&Head>, limit: u32) -> Result<Vec<Head>, LogError> {
+        Ok(store::heads_page(&self.0.0, after, None, limit.min(STREAMS)).await?)
+    }
+
+    /// The same within one partition key: a user and their orders, or a product and its stock.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn page_of(&self, partition_key: Uuid, after: Option<&Head>, limit: u32) -> Result<Vec<Head>, LogError> {
+        Ok(store::heads_page(&self.0.0, after, Some(partition_key), limit.min(STREAMS)).await?)
+    }
+
     /// About how many events there are: positions that were handed out and never used count too.
     ///
     /// # Errors
@@ -89,21 +108,28 @@ impl EventLog {
         Ok(store::published(&self.0, upto).await?)
     }
 
-    /// The next streams after a place, by partition key, then kind, then id, with their present heads: at most `limit`, and at
-    /// most 2,000. Fewer than that means the end.
+    /// How many streams there are.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub async fn page(&self, after: Option<&Head>, limit: u32) -> Result<Vec<Head>, LogError> {
-        Ok(store::heads_page(&self.0.0, after, None, limit.min(STREAMS)).await?)
+    pub async fn count(&self) -> Result<u64, LogError> {
+        Ok(u64::try_from(store::count_streams(&self.0.0).await?).unwrap_or_default())
     }
 
-    /// The same within one partition key: a user and their orders, or a product and its stock.
+    /// The first partition key, at or after `from`, of a stream of this kind.
     ///
     /// # Errors
     /// The log cannot be read.
-    pub async fn page_of(&self, partition_key: Uuid, after: Option<&Head>, limit: u32) -> Result<Vec<Head>, LogError> {
-        Ok(store::heads_page(&self.0.0, after, Some(partition_key), limit.min(STREAMS)).await?)
+    pub async fn key_from(&self, kind: &str, from: Uuid) -> Result<Option<Uuid>, LogError> {
+        Ok(store::key_from(&self.0.0, kind, from).await?)
+    }
+
+    /// The last partition key of a stream of this kind.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn last_key(&self, kind: &str) -> Result<Option<Uuid>, LogError> {
+        Ok(store::last_key(&self.0.0, kind).await?)
     }
 
     /// The present heads of these streams; one that has no events is left out.

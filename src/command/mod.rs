@@ -7,6 +7,8 @@
 //!
 //! This module refuses to know MongoDB, GraphQL, or anything of the read side.
 
+mod backlog;
+mod books;
 mod bus;
 mod group;
 pub mod housekeeping;
@@ -16,6 +18,7 @@ mod lookup;
 mod pause;
 mod rebuild_requests;
 pub mod relay;
+mod republish;
 mod store;
 mod use_case;
 mod work;
@@ -34,6 +37,8 @@ mod update_product;
 mod update_user_profile;
 
 pub use adjust_stock::AdjustStock;
+pub use backlog::Backlog;
+pub use books::{Balance, BookFold, Books, Entry, Unpublished, differences};
 pub use bus::{Bus, Settings};
 pub use cancel_order::CancelOrder;
 pub use create_product::CreateProduct;
@@ -46,8 +51,9 @@ pub use pay_order::PayOrder;
 pub use place_order::{LineWish, PlaceOrder};
 pub use rebuild_requests::{RebuildRequest, RebuildRequests, RebuildWish};
 pub use refund_order::RefundOrder;
+pub use republish::republish;
 pub use ship_order::ShipOrder;
-pub use store::{Database, ServerFacts, check, connect, is_empty, migrate};
+pub use store::{Database, OpenTransaction, ServerFacts, check, connect, is_empty, migrate, oldest_transaction};
 pub use update_order::UpdateOrder;
 pub use update_product::UpdateProduct;
 pub use update_user_profile::UpdateUserProfile;
@@ -101,6 +107,9 @@ pub enum Fault {
     /// As many commands wait as may wait.
     #[error("the server has too many commands in hand")]
     Busy,
+    /// As many events wait to be published as may wait. The command was not carried out.
+    #[error("too many events wait to be published")]
+    Backlog,
     /// PostgreSQL cannot be reached or did not answer.
     #[error("the write side is unavailable")]
     Unavailable,

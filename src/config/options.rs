@@ -1,5 +1,6 @@
 //! The settings as they are given: texts, from flags or from the environment. Their meaning and defaults stand here, once.
 
+use super::{AuthOptions, clients::ClientOptions};
 use clap::Args;
 
 /// Everything that `serve` takes.
@@ -11,6 +12,10 @@ pub struct Options {
     pub work: WorkOptions,
     #[command(flatten)]
     pub http: HttpOptions,
+    #[command(flatten)]
+    pub clients: ClientOptions,
+    #[command(flatten)]
+    pub auth: AuthOptions,
 }
 
 /// Where the three servers are.
@@ -53,6 +58,9 @@ pub struct WorkOptions {
     /// How long a client waits for a command before it is told UNAVAILABLE
     #[arg(long, env = "ORDERFLOW_COMMAND_PATIENCE", default_value = "10s")]
     pub command_patience: String,
+    /// Events that may wait to be published; at that new commands are refused as BUSY
+    #[arg(long, env = "ORDERFLOW_MAX_BACKLOG", default_value = "100000")]
+    pub max_backlog: String,
     /// Parts of the outbox that are relayed at the same time; the same in all processes
     #[arg(long, env = "ORDERFLOW_RELAY_SHARDS", default_value = "1")]
     pub relay_shards: String,
@@ -65,6 +73,9 @@ pub struct WorkOptions {
     /// Events projected in one transaction at most
     #[arg(long, env = "ORDERFLOW_PROJECTOR_BATCH", default_value = "500")]
     pub projector_batch: String,
+    /// Events that wait behind a parked one at most; what comes beyond is taken from the event log by `parked retry`
+    #[arg(long, env = "ORDERFLOW_PARKED_TAIL", default_value = "1000")]
+    pub parked_tail: String,
     /// How long outcomes of commands are remembered; later the same commandId would be a new command
     #[arg(long, env = "ORDERFLOW_KEEP_OUTCOMES", default_value = "30days")]
     pub keep_outcomes: String,
@@ -83,9 +94,6 @@ pub struct HttpOptions {
     /// Where to listen; port 0 takes a free one and prints it
     #[arg(long = "http-addr", env = "ORDERFLOW_HTTP_ADDR", default_value = "127.0.0.1:8080")]
     pub addr: String,
-    /// The key of tokens (HS256), better 32 characters or more; without one only --dev starts
-    #[arg(long, env = "ORDERFLOW_JWT_SECRET", hide_env_values = true)]
-    pub jwt_secret: Option<String>,
     /// Development: a built-in secret, GraphiQL with ready-made tokens, introspection
     #[arg(long)]
     pub dev: bool,
@@ -104,9 +112,18 @@ pub struct HttpOptions {
     /// Bytes of a request at most
     #[arg(long, env = "ORDERFLOW_BODY_LIMIT", default_value = "1048576")]
     pub body_limit: String,
-    /// How long an operation may take
+    /// How long a query or a mutation may take
     #[arg(long, env = "ORDERFLOW_OPERATION_TIMEOUT", default_value = "20s")]
     pub operation_timeout: String,
+    /// Tokens of a document at most; blanks between them count as well
+    #[arg(long, env = "ORDERFLOW_MAX_TOKENS", default_value = "20000")]
+    pub max_tokens: String,
+    /// Selections of an operation at most, counted wherever its fragments are spread
+    #[arg(long, env = "ORDERFLOW_MAX_SELECTIONS", default_value = "20000")]
+    pub max_selections: String,
+    /// Bytes of an operation's variables at most
+    #[arg(long, env = "ORDERFLOW_MAX_VARIABLES", default_value = "262144")]
+    pub max_variables: String,
     /// Levels of an operation at most
     #[arg(long, env = "ORDERFLOW_MAX_DEPTH", default_value = "20")]
     pub max_depth: String,

@@ -1,7 +1,9 @@
 //! Reads settings one by one and remembers what was wrong with each.
 
 use super::ConfigError;
-use std::{fmt::Display, str::FromStr, time::Duration};
+use axum::http::HeaderValue;
+use ipnet::IpNet;
+use std::{fmt::Display, net::IpAddr, str::FromStr, time::Duration};
 
 #[derive(Debug, Default)]
 pub struct Problems(Vec<String>);
@@ -56,6 +58,51 @@ impl Problems {
                 default
             }
         }
+    }
+
+    /// A bound that may be switched off, by `off` or 0.
+    pub fn bound(&mut self, name: &str, text: Option<&str>, default: Option<usize>, most: usize) -> Option<usize> {
+        match text {
+            None | Some("") => default,
+            Some("off" | "0") => None,
+            Some(text) => match text.parse() {
+                Ok(number) if number <= most => Some(number),
+                _ => {
+                    self.0.push(format!("{name}: {text:?} is neither a whole number from 1 to {most} nor off"));
+                    default
+                }
+            },
+        }
+    }
+
+    /// Addresses and networks, with commas between them.
+    pub fn networks(&mut self, name: &str, text: Option<&str>) -> Vec<IpNet> {
+        let read = |entry: &str| entry.parse().ok().or_else(|| entry.parse::<IpAddr>().ok().map(IpNet::from));
+        self.list(name, text, read, "an address or a network such as 10.0.0.0/8")
+    }
+
+    /// Origins as browsers send them, with commas between them. One that is written otherwise would never be met.
+    pub fn origins(&mut self, name: &str, text: Option<&str>) -> Vec<HeaderValue> {
+        let read = |entry: &str| {
+            let url = url::Url::parse(entry).ok().filter(|url| matches!(url.scheme(), "http" | "https"))?;
+            if url.origin().ascii_serialization() == entry { entry.parse().ok() } else { None }
+        };
+        self.list(name, text, read, "an origin such as https://shop.example (no path, no slash at the end, no *)")
+    }
+
+    /// All the wrong entries of a list are told in one line.
+    fn list<T>(&mut self, name: &str, text: Option<&str>, read: impl Fn(&str) -> Option<T>, wanted: &str) -> Vec<T> {
+        let (mut list, mut wrong) = (Vec::new(), Vec::new());
+        for entry in text.unwrap_or_default().split(',').map(str::trim).filter(|entry| !entry.is_empty()) {
+            match read(entry) {
+                Some(value) => list.push(value),
+                None => wrong.push(format!("{entry:?}")),
+            }
+        }
+        if !wrong.is_empty() {
+            self.0.push(format!("{name}: {} is not {wanted}", wrong.join(", ")));
+        }
+        list
     }
 
     /// An address; it may hold a password, so it is not repeated in the message.

@@ -39,6 +39,15 @@ impl Stream {
         }
     }
 
+    /// The id as clients know it.
+    pub fn id(self) -> String {
+        match self {
+            Stream::User(id) => id.to_string(),
+            Stream::Product(id) | Stream::Stock(id) => id.to_string(),
+            Stream::Order(id) => id.to_string(),
+        }
+    }
+
     /// Puts kind and id together again, as the log stores them.
     pub fn from_parts(kind: &str, id: Uuid) -> Option<Self> {
         Some(match kind {
@@ -147,29 +156,36 @@ pub struct Header {
     pub version: i64,
 }
 
+/// The JSON text of a message, for who has type and data as they are stored and need not know what they mean.
+///
+/// # Errors
+/// None in practice; the signature is serde's.
+pub fn message(meta: &Meta, kind: &str, data: serde_json::Value) -> Result<Vec<u8>, serde_json::Error> {
+    serde_json::to_vec(&Wire {
+        specversion: "1.0".into(),
+        id: meta.id,
+        source: "/orderflow".into(),
+        kind: kind.into(),
+        subject: meta.stream,
+        time: meta.recorded_at,
+        datacontenttype: "application/json".into(),
+        streamversion: meta.version,
+        actor: meta.actor.clone(),
+        commandid: meta.command_id.clone(),
+        traceparent: meta.traceparent.clone(),
+        partitionkey: meta.partition_key,
+        stockmarks: write_marks(&meta.stock),
+        data,
+    })
+}
+
 impl Envelope {
     /// The JSON text of the message.
     ///
     /// # Errors
     /// None in practice; the signature is serde's.
     pub fn to_json(&self) -> Result<Vec<u8>, serde_json::Error> {
-        let meta = &self.meta;
-        serde_json::to_vec(&Wire {
-            specversion: "1.0".into(),
-            id: meta.id,
-            source: "/orderflow".into(),
-            kind: self.event.kind().into(),
-            subject: meta.stream,
-            time: meta.recorded_at,
-            datacontenttype: "application/json".into(),
-            streamversion: meta.version,
-            actor: meta.actor.clone(),
-            commandid: meta.command_id.clone(),
-            traceparent: meta.traceparent.clone(),
-            partitionkey: meta.partition_key,
-            stockmarks: write_marks(&meta.stock),
-            data: self.event.data()?,
-        })
+        message(&self.meta, self.event.kind(), self.event.data()?)
     }
 
     /// Reads a message.

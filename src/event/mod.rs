@@ -3,6 +3,20 @@
 //! These types are the storage format: their names and fields stand in the log, in messages and in the golden files of
 //! `tests/golden/`. A field may be added with a default; anything else is a new version of the event. They hold values and
 //! no rules, and know nothing of either side.
+//!
+//! **What a binary does with what it does not know.** Old and new processes run side by side during every upgrade, so:
+//!
+//! - A *field* that is unknown is ignored, in the data and in the envelope. So a field may only be added if ignoring it is right.
+//! - A *type* that is unknown, which includes a newer version of a known one (`orderflow.order.paid.v2`), is never skipped. It
+//!   parks its stream (`UNKNOWN_TYPE`), and later events of that stream wait behind it, whole, as they came. A newer binary
+//!   retries them by itself when it starts; nobody has to do anything else. The relay sends types that it does not know.
+//! - A *stream* of an unknown kind is no stream: its messages wait unordered (`UNREADABLE`) until a newer binary starts. The
+//!   relay needs to know it, so relays are upgraded before the first event of a new kind is written.
+//! - Another CloudEvents `specversion`, and data that does not have its type's shape, is `MALFORMED`: no upgrade is expected to
+//!   help, and an operator is.
+//!
+//! A new version is therefore introduced in two releases: one that reads it, and then one that writes it. Then nothing is ever
+//! parked. The rule above is for those who do it in one.
 
 pub mod envelope;
 mod order;

@@ -16,8 +16,14 @@ pub struct Caller {
 /// Bounds of a request.
 #[derive(Debug, Clone, Default)]
 pub struct Limits {
+    /// Tokens of a document.
+    pub tokens: usize,
+    /// Selections that are walked when fragments are merged: the size of the tree.
+    pub selections: u64,
+    /// Bytes of the variables.
+    pub variables: u64,
     /// Levels.
-    pub depth: usize,
+    pub depth: u64,
     /// Points: one a field, times the items of the lists it is in.
     pub cost: u64,
     pub aliases: u64,

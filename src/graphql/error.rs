@@ -28,14 +28,24 @@ pub enum ErrorCode {
     ParseFailed,
     /// The document does not fit the schema.
     ValidationFailed,
+    /// The document has no operation of this name, or several and no name was given.
+    OperationResolutionFailure,
     /// This process does not know the document; send its text once.
     PersistedQueryNotFound,
     /// The hash is not that of the text.
     PersistedQueryMismatch,
     /// Only documents of the manifest are executed.
     DocumentNotTrusted,
-    /// As many operations run on this socket as may.
+    /// As many operations of this client, or on this socket, run as may.
     TooManyOperations,
+    /// The client sends more requests than it may.
+    TooManyRequests,
+    /// As many sockets and streams of events of this client are open as may be.
+    TooManySockets,
+    /// The process has as much in hand as it may have, from whomever.
+    Overloaded,
+    /// The request did not arrive in time.
+    RequestTimeout,
     /// A bug.
     Internal,
 }
@@ -53,10 +63,15 @@ impl ErrorCode {
             Self::Timeout => "TIMEOUT",
             Self::ParseFailed => "GRAPHQL_PARSE_FAILED",
             Self::ValidationFailed => "GRAPHQL_VALIDATION_FAILED",
+            Self::OperationResolutionFailure => "OPERATION_RESOLUTION_FAILURE",
             Self::PersistedQueryNotFound => "PERSISTED_QUERY_NOT_FOUND",
             Self::PersistedQueryMismatch => "PERSISTED_QUERY_MISMATCH",
             Self::DocumentNotTrusted => "DOCUMENT_NOT_TRUSTED",
             Self::TooManyOperations => "TOO_MANY_OPERATIONS",
+            Self::TooManyRequests => "TOO_MANY_REQUESTS",
+            Self::TooManySockets => "TOO_MANY_SOCKETS",
+            Self::Overloaded => "OVERLOADED",
+            Self::RequestTimeout => "REQUEST_TIMEOUT",
             Self::Internal => "INTERNAL",
         }
     }

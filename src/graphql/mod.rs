@@ -4,43 +4,45 @@
 mod context;
 mod documents;
 mod error;
-mod guard;
+mod executor;
 mod mutation;
-mod nulls;
 mod payload;
 mod query;
+mod resume;
 mod scalars;
-mod shape;
 mod subscription;
 mod types;
 
 pub use context::{Caller, Limits, PayloadWait};
 pub use documents::Documents;
 pub use error::ErrorCode;
+pub use executor::{BadSchema, Executor, OperationKind, Prepared, Question, never_executed};
 pub use mutation::{Rebuilds, Writer};
+pub use resume::Places;
 
 use crate::query::Reader;
-use async_graphql::Schema;
+use async_graphql::{Schema, ValidationMode};
 
-/// The executable schema.
-pub type OrderflowSchema = Schema<query::QueryRoot, mutation::MutationRoot, subscription::SubscriptionRoot>;
+/// The schema with its resolvers.
+type OrderflowSchema = Schema<query::QueryRoot, mutation::MutationRoot, subscription::SubscriptionRoot>;
 
-/// Builds the schema over both sides.
-pub fn schema(writer: Writer, rebuilds: Rebuilds, reader: Reader, limits: &Limits) -> OrderflowSchema {
+/// What executes operations over both sides.
+///
+/// # Errors
+/// The schema's own definition cannot be read back: a bug.
+pub fn executor(writer: Writer, rebuilds: Rebuilds, reader: Reader, limits: &Limits) -> Result<Executor, BadSchema> {
     let mut builder = builder()
         .data(writer)
         .data(rebuilds)
         .data(reader)
         .data(limits.payload_wait)
-        // The library's own check, for what the guard lets pass.
-        .limit_recursive_depth(64)
-        .extension(guard::Guard(limits.clone()))
-        .extension(shape::InShape);
+        // The executor validates and limits; this stands above its limit of depth.
+        .validation_mode(ValidationMode::Fast)
+        .limit_recursive_depth(256);
     if !limits.introspection {
-        // Suggestions would give the schema away word by word.
-        builder = builder.disable_introspection().disable_suggestions();
+        builder = builder.disable_introspection();
     }
-    builder.finish()
+    Executor::new(builder.finish(), &sdl(), limits.clone())
 }
 
 fn builder() -> async_graphql::SchemaBuilder<query::QueryRoot, mutation::MutationRoot, subscription::SubscriptionRoot> {

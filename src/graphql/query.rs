@@ -11,7 +11,7 @@ use super::{
     },
 };
 use crate::{
-    query::{ProductFilter, View},
+    query::View,
     value::{OrderId, ProductId, UserId},
 };
 use async_graphql::{Context, ID, Object, Result};
@@ -88,8 +88,8 @@ impl QueryRoot {
         #[graphql(desc = "Wait until a receipt is visible.")] consistency: Option<ConsistencyInput>,
     ) -> Result<ProductConnection> {
         viewer(ctx)?;
+        let filter = filter.unwrap_or_default().parse()?;
         wait(ctx, View::Products, consistency.as_ref()).await?;
-        let filter = ProductFilter::from(filter.unwrap_or_default());
         let (field, direction) = product_sort(sort.as_ref());
         let args = page_args(first, after, last, before);
         let page = reader(ctx)?.products(&filter, field, direction, &args).await.map_err(query_error)?;

@@ -3,6 +3,7 @@
 use super::{
     context::{reader, viewer},
     error::query_error,
+    resume::Teller,
     types::{Order, OrderEvent, OrderFilterInput, Product, RebuildProgress, int, parse_id},
 };
 use crate::query::{OrderUpdate, UpdateKind};
@@ -19,7 +20,7 @@ pub struct OrderChange {
     kind: ChangeKind,
     /// Hand the last one back as `after` when subscribing again, to any node, to miss nothing.
     cursor: String,
-    /// The order after the change; null with RESYNC of a list.
+    /// The order after the change; null with SNAPSHOT and RESYNC of a list.
     order: Option<Order>,
     /// What happened; null with SNAPSHOT and RESYNC.
     event: Option<OrderEvent>,
@@ -31,7 +32,7 @@ pub struct OrderChange {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Enum)]
 #[graphql(remote = "crate::query::UpdateKind")]
 pub enum ChangeKind {
-    /// The state at the beginning.
+    /// The state at the beginning; of a list only the cursor.
     Snapshot,
     /// Something happened.
     Change,
@@ -64,9 +65,9 @@ impl SubscriptionRoot {
         #[graphql(desc = "The id of the order.")] id: ID,
         #[graphql(desc = "The last cursor that was received, to go on from there.")] after: Option<String>,
     ) -> Result<impl Stream<Item = Result<OrderChange>> + use<>> {
-        let viewer = viewer(ctx)?.clone();
-        let updates = reader(ctx)?.order_changed(viewer, parse_id(&id)?, after);
-        Ok(updates.map(|update| update.map(OrderChange::from).map_err(query_error)))
+        let (viewer, teller) = (viewer(ctx)?.clone(), Teller::of(ctx));
+        let updates = reader(ctx)?.order_changed(viewer, parse_id(&id)?, teller.after(after));
+        Ok(updates.inspect(move |update| teller.tell(update)).map(|update| update.map(OrderChange::from).map_err(query_error)))
     }
 
     /// A list of orders: what happens from now on (or, with after, what came since). An order that no longer matches comes once
@@ -76,11 +77,22 @@ impl SubscriptionRoot {
         ctx: &Context<'_>,
         #[graphql(desc = "Which orders; all that the viewer may see unless told.")] filter: Option<OrderFilterInput>,
         #[graphql(desc = "The last cursor that was received, to go on from there.")] after: Option<String>,
+        #[graphql(
+            default = false,
+            desc = "Begin with a SNAPSHOT without an order, for its cursor: to miss nothing, also if the line breaks before the \
+                    first change. Without effect beside after."
+        )]
+        start_cursor: bool,
     ) -> Result<impl Stream<Item = Result<OrderChange>> + use<>> {
-        let viewer = viewer(ctx)?;
+        let (viewer, teller) = (viewer(ctx)?, Teller::of(ctx));
         let filter = filter.unwrap_or_default().parse()?;
-        let updates = reader(ctx)?.orders_changed(viewer, filter, after.as_deref()).await.map_err(query_error)?;
-        Ok(updates.map(|update| update.map(OrderChange::from).map_err(query_error)))
+        let after = teller.after(after);
+        let (start, updates) =
+            reader(ctx)?.orders_changed(viewer, filter, after.as_deref(), start_cursor).await.map_err(query_error)?;
+        if after.is_none() {
+            teller.tell_start(start);
+        }
+        Ok(updates.inspect(move |update| teller.tell(update)).map(|update| update.map(OrderChange::from).map_err(query_error)))
     }
 
     /// One product: its state now, then its newest state whenever it or its stock changes.

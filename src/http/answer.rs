@@ -1,7 +1,7 @@
 //! Writes answers in the form that was asked for.
 
 use super::negotiate::Form;
-use crate::graphql::ErrorCode;
+use crate::graphql::{ErrorCode, never_executed};
 use async_graphql::{Response, ServerError, Value};
 use axum::{
     Json,
@@ -24,9 +24,7 @@ struct Answer<'a> {
 
 /// The answer of the executor.
 pub fn respond(form: Form, response: &Response) -> HttpResponse {
-    // What goes wrong in execution has a path; parsing and validation know none.
-    let failed = response.data == Value::Null && response.is_err() && response.errors.iter().all(|error| error.path.is_empty());
-    if failed { write(form, form.status(true), None, response) } else { executed(form, response) }
+    if never_executed(response) { write(form, form.status(true), None, response) } else { executed(form, response) }
 }
 
 /// An answer to a request whose execution had begun.
@@ -35,10 +33,10 @@ pub fn executed(form: Form, response: &Response) -> HttpResponse {
 }
 
 /// An answer to a request that is not executed.
-pub fn refused(form: Form, status: StatusCode, error: ServerError) -> HttpResponse {
+pub fn refused(form: Form, status: StatusCode, errors: Vec<ServerError>) -> HttpResponse {
     // Older clients look into the body, not at the status, once their request was JSON with a query in it.
     let status = if status == StatusCode::BAD_REQUEST { form.status(true) } else { status };
-    write(form, status, None, &Response::from_errors(vec![error]))
+    write(form, status, None, &Response::from_errors(errors))
 }
 
 /// A request that cannot even be read.

@@ -1,57 +1,88 @@
 //! POST and GET on `/graphql`; an upgrade to WebSocket or a stream of events begins here too.
 
 use super::{
-    Api, answer,
+    Api,
+    admission::{Guest, Peer, Place, Refusal},
+    answer, body,
+    held::hold,
     negotiate::{Form, is_json},
+    operate,
     request::{Body, Params},
     sse, trace, ws,
 };
 use crate::{
     auth::{BadToken, SignedIn},
-    graphql::{Caller, ErrorCode},
+    graphql::{Caller, OperationKind},
 };
-use async_graphql::{Request, Response, ServerError, parser::types::OperationType};
+use async_graphql::Response;
 use axum::{
-    body::Bytes,
-    extract::{FromRequestParts, Query, State, rejection::BytesRejection, ws::WebSocketUpgrade},
+    extract::{FromRequestParts, Query, Request as HttpRequest, State, ws::WebSocketUpgrade},
     http::{HeaderMap, StatusCode, header, request::Parts},
     response::{IntoResponse, Response as HttpResponse},
 };
 
 /// GET: queries, streams of events, and the beginning of a WebSocket.
 pub async fn get(State(api): State<Api>, mut parts: Parts) -> HttpResponse {
+    let visit = Visit::begin(&api, &parts);
     if parts.headers.contains_key(header::UPGRADE) {
         return match WebSocketUpgrade::from_request_parts(&mut parts, &api).await {
-            Ok(upgrade) => ws::upgrade(api, upgrade, &parts.headers),
+            Ok(upgrade) => ws::upgrade(api, upgrade, &parts.headers, visit.guest),
             Err(rejection) => rejection.into_response(),
         };
     }
     let Some(form) = Form::wanted(&parts.headers) else { return answer::not_acceptable() };
+    if let Err(refusal) = visit.guest.request() {
+        return refusal.answer(form);
+    }
     let Ok(Query(params)) = Query::<Params>::try_from_uri(&parts.uri) else {
         return answer::plain(form, StatusCode::BAD_REQUEST, "The parameters cannot be read.");
     };
     match params.into_body() {
-        Ok(body) => execute(api, form, &parts.headers, body, Method::Get).await,
+        Ok(body) => execute(api, form, &parts.headers, visit, body, Method::Get).await,
         Err(message) => answer::plain(form, StatusCode::BAD_REQUEST, message),
     }
 }
 
 /// POST: any operation, as JSON.
-pub async fn post(State(api): State<Api>, headers: HeaderMap, body: Result<Bytes, BytesRejection>) -> HttpResponse {
-    let Some(form) = Form::wanted(&headers) else { return answer::not_acceptable() };
-    if !is_json(&headers) {
+pub async fn post(State(api): State<Api>, request: HttpRequest) -> HttpResponse {
+    let (parts, body) = request.into_parts();
+    let Some(form) = Form::wanted(&parts.headers) else { return answer::not_acceptable() };
+    // Before the body: whoever is refused need not be listened to.
+    let visit = Visit::begin(&api, &parts);
+    if let Err(refusal) = visit.guest.request() {
+        return refusal.answer(form);
+    }
+    if !is_json(&parts.headers) {
         return answer::plain(form, StatusCode::UNSUPPORTED_MEDIA_TYPE, "Send the request as application/json in UTF-8.");
     }
-    let body = match body {
+    let body = match body::read(&api, body).await {
         Ok(body) => body,
-        Err(rejection) => return answer::plain(form, rejection.status(), "The body is too large or was cut off."),
+        Err(not_read) => return not_read.answer(form),
     };
-    match serde_json::from_slice::<Body>(&body) {
-        Ok(body) if body.is_request() => execute(api, form, &headers, body, Method::Post).await,
-        Err(_) if body.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') => {
+    match serde_json::from_slice::<Body>(&body.bytes) {
+        Ok(parsed) if parsed.is_request() => {
+            drop(body);
+            execute(api, form, &parts.headers, visit, parsed, Method::Post).await
+        }
+        Err(_) if body.bytes.iter().find(|b| !b.is_ascii_whitespace()) == Some(&b'[') => {
             answer::plain(form, StatusCode::BAD_REQUEST, "Batches are not supported: send one operation a request.")
         }
         _ => answer::plain(form, StatusCode::BAD_REQUEST, "The body is not a GraphQL request: a JSON object with a query."),
+    }
+}
+
+/// Who sends a request, and what they may take. The token is looked at once.
+struct Visit {
+    guest: Guest,
+    signed_in: Result<Option<SignedIn>, BadToken>,
+}
+
+impl Visit {
+    fn begin(api: &Api, parts: &Parts) -> Self {
+        let signed_in = signed_in(api, &parts.headers);
+        let subject = signed_in.as_ref().ok().and_then(|signed_in| Some(signed_in.as_ref()?.viewer.subject.as_str()));
+        let guest = api.admission.guest(parts.extensions.get::<Peer>(), &parts.headers, subject);
+        Self { guest, signed_in }
     }
 }
 
@@ -61,56 +92,53 @@ enum Method {
     Post,
 }
 
-async fn execute(api: Api, form: Form, headers: &HeaderMap, body: Body, method: Method) -> HttpResponse {
-    let signed_in = match signed_in(&api, headers) {
+async fn execute(api: Api, form: Form, headers: &HeaderMap, visit: Visit, body: Body, method: Method) -> HttpResponse {
+    let signed_in = match visit.signed_in {
         Ok(signed_in) => signed_in,
         Err(BadToken) => return answer::bad_token(form),
     };
-    let parsed = body.into_request(&api.documents).and_then(|mut request| Ok((operation(&mut request)?, request)));
-    let (operation, request) = match parsed {
-        Ok(parsed) => parsed,
-        Err(error) => return answer::refused(form, StatusCode::BAD_REQUEST, error),
+    let question = body.into_question(&api.documents).map_err(|error| vec![error]);
+    let prepared = match question.and_then(|question| api.executor.prepare(&question)) {
+        Ok(prepared) => prepared,
+        Err(errors) => return answer::refused(form, StatusCode::BAD_REQUEST, errors),
     };
-    if method == Method::Get && operation == Some(OperationType::Mutation) {
+    if method == Method::Get && prepared.kind == OperationKind::Mutation {
         let mut response = answer::plain(form, StatusCode::METHOD_NOT_ALLOWED, "Mutations are sent by POST.");
         response.headers_mut().insert(header::ALLOW, header::HeaderValue::from_static("POST"));
         return response;
     }
     let expires_at = signed_in.as_ref().map(|signed_in| signed_in.expires_at);
     let viewer = signed_in.map(|signed_in| signed_in.viewer);
-    let request = request.data(Caller { viewer, traceparent: Some(trace::parent(headers)) });
+    let caller = Caller { viewer, traceparent: Some(trace::parent(headers)) };
     if form == Form::EventStream {
-        return sse::stream(&api, request, expires_at);
+        return match places(&visit.guest, prepared.kind) {
+            Ok(places) => hold(sse::stream(&api, prepared, caller, headers, expires_at), places),
+            Err(refusal) => refusal.answer(form),
+        };
     }
-    if operation == Some(OperationType::Subscription) {
+    if prepared.kind == OperationKind::Subscription {
         return answer::plain(
             form,
             StatusCode::BAD_REQUEST,
             "Subscriptions go over WebSocket, or with Accept: text/event-stream.",
         );
     }
-    let started = std::time::Instant::now();
-    let executed = tokio::time::timeout(api.settings.operation_timeout, api.schema.execute(request)).await;
-    metrics::histogram!("orderflow_http_operation_seconds").record(started.elapsed().as_secs_f64());
+    let place = match visit.guest.operation() {
+        Ok(place) => place,
+        Err(refusal) => return refusal.answer(form),
+    };
+    let executed = operate::once(&api, prepared, caller).await;
+    drop(place);
     match executed {
         Ok(response) => answer::respond(form, &response),
-        Err(_) => {
-            let error = ErrorCode::Timeout.server_error("The operation took too long and was cut off.");
-            answer::executed(form, &Response::from_errors(vec![error]))
-        }
+        Err(late) => answer::executed(form, &Response::from_errors(vec![late])),
     }
 }
 
-/// The kind of the operation that would be executed, if it can be told.
-fn operation(request: &mut Request) -> Result<Option<OperationType>, ServerError> {
-    let name = request.operation_name.clone();
-    let document = request.parsed_query().map_err(|error| ErrorCode::ParseFailed.put_on(error))?;
-    let chosen = document.operations.iter().find(|(key, _)| match (&name, key) {
-        (Some(name), Some(key)) => key.as_str() == name,
-        (None, _) => true,
-        (Some(_), None) => false,
-    });
-    Ok(chosen.map(|(_, operation)| operation.node.ty))
+/// A stream of events is one of the client's sockets, and a query or a mutation on it is an operation all the same.
+fn places(guest: &Guest, kind: OperationKind) -> Result<(Place, Option<Place>), Refusal> {
+    let runs = kind != OperationKind::Subscription;
+    Ok((guest.socket()?, runs.then(|| guest.operation()).transpose()?))
 }
 
 /// Who is asking, by the `Authorization` header.

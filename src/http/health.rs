@@ -19,6 +19,8 @@ use std::{future::Future, sync::Arc, time::Duration};
 pub struct Checks {
     pub database: command::Database,
     pub store: Store,
+    /// Whether commands are refused because too many events wait.
+    pub backlog: Option<command::Backlog>,
     pub feed: Option<Beat>,
     pub relay: Option<Beat>,
     pub projector: Option<Beat>,
@@ -56,7 +58,10 @@ async fn ready(State(health): State<Health>) -> Response {
         Some(since) => {
             tell("postgresql", None);
             let waits = since.map(|since| now - since).filter(|age| *age > checks.within);
-            tell("outbox", waits.map(|age| format!("an event has waited {} seconds to be published", age.whole_seconds())));
+            let full = checks.backlog.as_ref().and_then(command::Backlog::full);
+            let full = full.map(|waiting| format!("{waiting} events wait to be published, so commands are refused"));
+            let waits = waits.map(|age| format!("an event has waited {} seconds to be published", age.whole_seconds()));
+            tell("outbox", full.or(waits));
         }
     }
     let answers = within(async { checks.store.ping().await.ok() }).await;

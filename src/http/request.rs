@@ -1,7 +1,7 @@
 //! Reads requests: the JSON body of a POST, the parameters of a GET.
 
-use crate::graphql::Documents;
-use async_graphql::{Request, ServerError, Variables};
+use crate::graphql::{Documents, Question};
+use async_graphql::ServerError;
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
@@ -30,14 +30,13 @@ impl Body {
 
     /// # Errors
     /// The document is not there and not known.
-    pub fn into_request(self, documents: &Documents) -> Result<Request, ServerError> {
+    pub fn into_question(self, documents: &Documents) -> Result<Question, ServerError> {
         let id = self.document_id();
-        let mut request = Request::new(documents.resolve(self.query, id)?);
-        request.operation_name = self.operation_name;
-        if let Some(variables) = self.variables {
-            request = request.variables(Variables::from_json(variables.into()));
-        }
-        Ok(request)
+        Ok(Question {
+            text: documents.resolve(self.query, id)?,
+            operation_name: self.operation_name,
+            variables: self.variables.unwrap_or_default(),
+        })
     }
 
     fn document_id(&self) -> Option<String> {

@@ -1,7 +1,11 @@
 //! "At least this receipt": waits until one append has been applied to one view. It never asks whether a global position has been
 //! passed.
 
-use super::{QueryError, Reader, feed::Topic, store::names};
+use super::{
+    QueryError, Reader,
+    feed::Topic,
+    store::{answer, names},
+};
 use crate::{
     event::{StockMark, Stream, Token},
     value::{OrderId, ProductId},
@@ -37,8 +41,9 @@ pub enum Freshness {
 /// The longest wait a client may ask for.
 pub const LONGEST_WAIT: Duration = Duration::from_secs(10);
 
-/// Between looks when no news comes: news make a wait short, looking makes it sure.
-const LOOK: Duration = Duration::from_millis(50);
+/// Between looks when no news comes. What is waited for is news to this process when it becomes visible, so this is the net for a
+/// feed that has lost its stream.
+const LOOK: Duration = Duration::from_millis(500);
 
 impl Reader {
     /// Waits for an append to be visible in a view.
@@ -92,7 +97,8 @@ impl Reader {
         };
         let documents = self.store.live().await?.collection::<Seen>(collection);
         let fields = doc! { "version": 1, "stockVersion": 1, "stock": 1 };
-        let Some(seen) = documents.find_one(doc! { "_id": id }).projection(fields).await? else { return Ok(false) };
+        let find = documents.find_one(doc! { "_id": id }).projection(fields);
+        let Some(seen) = answer(find).await? else { return Ok(false) };
         if seen.version < token.version || seen.stock_version < token.stock_version.unwrap_or(0) {
             return Ok(false);
         }
@@ -109,7 +115,7 @@ impl Reader {
             .map(|mark| doc! { "_id": mark.product_id.to_string(), "stockVersion": { "$gte": mark.version } })
             .collect();
         let products = self.store.live().await?.collection::<Document>(names::PRODUCTS);
-        let reached = products.count_documents(doc! { "$or": behind }).await?;
+        let reached = answer(products.count_documents(doc! { "$or": behind })).await?;
         Ok(usize::try_from(reached).is_ok_and(|reached| reached == marks.len()))
     }
 }

@@ -4,6 +4,7 @@
 //! One method per question on [`Reader`], each limited to what its [`Viewer`](crate::value::Viewer) may see by the filter that
 //! goes to the database. It refuses to know PostgreSQL, the commands, or GraphQL.
 
+pub mod audit;
 mod consistency;
 mod feed;
 mod filter;
@@ -18,14 +19,16 @@ mod users;
 mod view;
 
 pub use consistency::{Consistency, Freshness, View};
-pub use feed::{Feed, OrderUpdate, UpdateKind};
+pub use feed::{Feed, Followed, OrderUpdate, UpdateKind};
 pub use filter::{OrderFilter, ProductFilter};
 pub use orders::{HistoryPage, OrderSort};
 pub use page::{Direction, Page, PageArgs};
 pub use products::ProductSort;
 pub use sales::{Bucket, Granularity};
 pub use store::{GOOD_FOR, Generation, Registry, Store, StoreError};
-pub use view::{CustomerView, EventKind, EventView, LineView, OrderView, ProductView, ShipmentView, Summary, UserView};
+pub use view::{
+    Cause, CustomerView, EventKind, EventView, LineView, OrderView, Parked, ProductView, ShipmentView, Summary, UserView,
+};
 
 use crate::health::Beat;
 

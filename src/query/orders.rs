@@ -3,7 +3,7 @@
 use super::{
     OrderFilter, QueryError, Reader,
     page::{self, Direction, Page, PageArgs, SortKey},
-    store::names,
+    store::{SERVER, answer, names},
     view::{EventView, OrderView, date},
 };
 use crate::value::{OrderId, Viewer};
@@ -61,7 +61,7 @@ impl Reader {
         let Ok(mut filter) = OrderFilter::default().query(viewer) else { return Ok(None) };
         filter.insert("_id", id.to_string());
         let orders = self.store.live().await?.collection::<OrderView>(names::ORDERS);
-        Ok(orders.find_one(filter).projection(without_history()).await?)
+        Ok(answer(orders.find_one(filter).projection(without_history())).await?)
     }
 
     /// A page of orders.
@@ -81,15 +81,9 @@ impl Reader {
         if plan.is_empty() {
             return Ok(plan.page(Vec::new(), |_: &OrderView| String::new()));
         }
-        let live = self.store.live().await?;
-        let cursor = live
-            .collection::<OrderView>(names::ORDERS)
-            .find(plan.filter.clone())
-            .projection(without_history())
-            .sort(plan.sort.clone())
-            .limit(plan.limit)
-            .await?;
-        let found: Vec<OrderView> = cursor.try_collect().await?;
+        let orders = self.store.live().await?.collection::<OrderView>(names::ORDERS);
+        let find = orders.find(plan.filter.clone()).projection(without_history()).sort(plan.sort.clone()).limit(plan.limit);
+        let found: Vec<OrderView> = answer(async { find.max_time(SERVER).await?.try_collect().await }).await?;
         Ok(plan.page(found, |order| page::cursor(key, &sort.value(order), &order.id.to_string())))
     }
 
@@ -97,9 +91,12 @@ impl Reader {
     pub async fn count_orders(&self, viewer: &Viewer, filter: &OrderFilter) -> Result<u64, QueryError> {
         let Ok(query) = filter.query(viewer) else { return Ok(0) };
         let orders = self.store.live().await?.collection::<OrderView>(names::ORDERS);
-        let count = orders.count_documents(query.clone());
+        let mut count = orders.count_documents(query.clone()).max_time(SERVER);
         // Without a filter the count would read every document; by the index of ids it reads only that.
-        Ok(if query.is_empty() { count.hint(mongodb::options::Hint::Keys(doc! { "_id": 1 })).await? } else { count.await? })
+        if query.is_empty() {
+            count = count.hint(mongodb::options::Hint::Keys(doc! { "_id": 1 }));
+        }
+        Ok(answer(count).await?)
     }
 
     /// A part of an order's history. The order has been read for this viewer before.
@@ -119,8 +116,9 @@ impl Reader {
             } },
         ];
         let orders = self.store.live().await?.collection::<Document>(names::ORDERS);
-        let mut cursor = orders.aggregate(pipeline).with_type::<Found>().await?;
-        let Some(mut found) = cursor.try_next().await? else { return Err(QueryError::NotFound) };
+        let find = orders.aggregate(pipeline).max_time(SERVER).with_type::<Found>();
+        let found = answer(async { find.await?.try_next().await }).await?;
+        let Some(mut found) = found else { return Err(QueryError::NotFound) };
         found.history.truncate(limit);
         Ok(HistoryPage { items: found.history, start, total: usize::try_from(found.total).unwrap_or_default() })
     }

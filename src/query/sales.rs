@@ -3,7 +3,7 @@
 
 use super::{
     QueryError, Reader,
-    store::{StoreError, names},
+    store::{SERVER, StoreError, answer, names},
     view::{date, hour_of},
 };
 use crate::value::{Currency, Money, Time, Viewer};
@@ -123,7 +123,8 @@ impl Reader {
 
     async fn rows(&self, collection: &str, pipeline: [Document; 2]) -> Result<Vec<Row>, StoreError> {
         let documents = self.store.live().await?.collection::<Document>(collection);
-        documents.aggregate(pipeline).with_type::<Row>().await?.try_collect().await
+        let sum = documents.aggregate(pipeline).max_time(SERVER).with_type::<Row>();
+        answer(async { sum.await?.try_collect().await }).await
     }
 }
 

@@ -1,6 +1,10 @@
 //! Questions about users.
 
-use super::{QueryError, Reader, store::names, view::UserView};
+use super::{
+    QueryError, Reader,
+    store::{answer, names},
+    view::UserView,
+};
 use crate::value::{UserId, Viewer};
 use mongodb::bson::doc;
 
@@ -11,6 +15,7 @@ impl Reader {
             return Ok(None);
         }
         let filter = doc! { "_id": id.to_string(), "version": { "$gt": 0 } };
-        Ok(self.store.live().await?.collection::<UserView>(names::USERS).find_one(filter).await?)
+        let users = self.store.live().await?.collection::<UserView>(names::USERS);
+        Ok(answer(users.find_one(filter)).await?)
     }
 }

@@ -1,7 +1,10 @@
 //! The command line, as an operator has it: the real binary, on servers of its own.
 
-mod process;
+pub mod process;
+mod rolling;
 mod serve;
+mod tokens;
+mod verify;
 
 use crate::support::Parts;
 use orderflow::{
@@ -14,12 +17,12 @@ use process::Process;
 const SECRET: &str = "a secret that only this test knows";
 
 /// Servers on which nobody has run anything yet.
-async fn servers() -> Parts {
+pub async fn servers() -> Parts {
     Parts::empty(&format!("t_{}", uuid::Uuid::now_v7().simple())).await
 }
 
 /// The environment that says where they are.
-fn at(parts: &Parts) -> Vec<(&str, &str)> {
+pub fn at(parts: &Parts) -> Vec<(&str, &str)> {
     vec![("DATABASE_URL", &parts.database_url), ("AMQP_URL", &parts.amqp_url), ("MONGODB_URI", &parts.mongodb_uri)]
 }
 
@@ -33,8 +36,8 @@ async fn variables(command: &str) -> Vec<String> {
     names
 }
 
-/// Variables to which any text is right, or which are not looked at together with the others.
-const FREE: [&str; 3] = ["ORDERFLOW_CORS_ORIGINS", "ORDERFLOW_LOG", "ORDERFLOW_LOG_FORMAT"];
+/// To which a word is right.
+const FREE: [&str; 4] = ["ORDERFLOW_JWT_AUDIENCE", "ORDERFLOW_JWT_ISSUER", "ORDERFLOW_JWT_ROLE_CLAIM", "ORDERFLOW_LOG"];
 
 #[tokio::test]
 async fn all_that_is_wrong_with_the_settings_is_told_at_once_by_name_and_without_secrets() {
@@ -69,11 +72,36 @@ async fn what_must_be_set_and_is_not_is_told_too() {
         assert_eq!(ended.err.matches("  - ").count(), needed.len(), "{command}:\n{}", ended.err);
     }
     for (name, value) in [("ORDERFLOW_LOG", "info,=,"), ("ORDERFLOW_LOG_FORMAT", "yaml")] {
-        let ended = Process::run(&["schema"], &[(name, value)]).await;
-        assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{name}");
-        assert!(ended.err.contains(name), "{}", ended.err);
+        for (command, others) in [("schema", 0), ("doctor", 3), ("migrate", 3), ("serve", 4)] {
+            let ended = Process::run(&[command], &[(name, value)]).await;
+            assert_eq!((ended.code, ended.out.as_str()), (Some(1), ""), "{name}");
+            assert!(ended.err.contains(&format!("  - {name}: ")), "{}", ended.err);
+            assert_eq!(ended.err.matches("  - ").count(), others + 1, "{command} tells all at once:\n{}", ended.err);
+        }
     }
     assert_eq!(Process::run(&["brew-tea"], &[]).await.code, Some(2), "an unknown command is another kind of mistake");
+}
+
+#[tokio::test]
+async fn lists_of_origins_and_proxies_are_read_item_by_item() {
+    let told = |ended: String, name: &str| {
+        let line = ended.lines().find(|line| line.starts_with(&format!("  - {name}: "))).map(str::to_owned);
+        line.unwrap_or_default()
+    };
+    let (origins, proxies) = ("ORDERFLOW_CORS_ORIGINS", "ORDERFLOW_TRUSTED_PROXIES");
+    for good in ["", "https://shop.example", "http://localhost:3000, https://shop.example"] {
+        assert_eq!(told(Process::run(&["serve"], &[(origins, good)]).await.err, origins), "", "{good}");
+    }
+    for wrong in
+        ["*", "null", "shop.example", "https://shop.example/", "https://shop.example/x", "https://Shop.example", "ftp://x"]
+    {
+        let line = told(Process::run(&["serve"], &[(origins, &format!("https://a.example,{wrong}"))]).await.err, origins);
+        assert!(line.contains(&format!("{wrong:?}")) && !line.contains("a.example"), "{wrong}: {line}");
+    }
+    for (list, wrong) in [("10.0.0.1, ::1, 10.0.0.0/8", ""), ("10.0.0.1,10.0.0.0/99,proxy", "\"10.0.0.0/99\", \"proxy\"")] {
+        let line = told(Process::run(&["serve"], &[(proxies, list)]).await.err, proxies);
+        assert_eq!((line.contains(wrong), line.is_empty()), (true, wrong.is_empty()), "{line}");
+    }
 }
 
 #[tokio::test]

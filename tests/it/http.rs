@@ -4,6 +4,7 @@
 mod live;
 mod outage;
 mod pages;
+mod resume;
 
 use crate::support::TestApp;
 use orderflow::{
@@ -210,7 +211,7 @@ async fn a_variable_that_is_missing_or_of_another_kind_is_a_mistake_of_the_reque
 #[tokio::test]
 async fn a_token_that_is_none_of_ours_is_turned_away_whatever_is_asked() {
     let app = TestApp::start().await;
-    let (before, secret) = (app.state().await, app.config.http.jwt_secret.clone());
+    let (before, secret) = (app.state().await, app.config.auth.secret.clone().expect("a secret"));
     let admin = Viewer { subject: "admin".to_owned(), role: Role::Admin };
     let sign = |secret: &str, at: Time| Keys::hs256(secret).sign(&admin, at, Duration::from_secs(60)).expect("a token");
     let now = Time::now_utc();

@@ -4,7 +4,7 @@ use crate::support::TestApp;
 use indicatif::ProgressBar;
 use orderflow::{
     clock::{Clock, Ids},
-    command::{Bus, Lookup},
+    command::{Backlog, Bus, Lookup},
     import::online_retail::{self, Report},
     shutdown::Shutdown,
 };
@@ -24,7 +24,8 @@ fn oddities() -> PathBuf {
 async fn import(app: &TestApp, file: &Path, enough: impl Future<Output = ()>) -> Option<Report> {
     let (clock, ids, shutdown) = (Clock::system(), Ids::system(), Shutdown::new());
     let database = &app.app().database;
-    let bus = Bus::start(database, app.config.work.command, &clock, &ids, &Arc::new(Notify::new()), &shutdown);
+    let bus =
+        Bus::start(database, app.config.work.command, &clock, &ids, &Arc::new(Notify::new()), &Backlog::unbounded(), &shutdown);
     let (lookup, bar) = (Lookup::new(database), ProgressBar::hidden());
     let report = tokio::select! {
         report = online_retail::run(&bus, &lookup, &clock, &ids, file, &bar) => Some(report.expect("an import")),

@@ -3,8 +3,10 @@
 #![allow(clippy::pedantic, reason = "the pedantic lints are for code that is shipped")]
 
 mod architecture;
+mod auth;
 mod command_line;
 mod consistency;
+mod crash;
 mod domain;
 mod golden;
 mod http;
@@ -12,6 +14,8 @@ mod idempotency;
 mod import;
 mod indexes;
 mod life_of_an_order;
+mod limits;
+mod parked;
 mod pipeline;
 mod read_model;
 mod rebuild;
@@ -20,4 +24,5 @@ mod schema;
 mod stock;
 mod subscriptions;
 mod support;
+mod verify;
 mod who_may;

@@ -2,7 +2,9 @@
 //! happens to the parts in between. Lines that break, and events that cannot be applied, have files of their own.
 
 mod broken;
+mod interleavings;
 mod parked;
+mod pressure;
 
 use crate::support::{
     Client, TestApp,

@@ -4,6 +4,7 @@ mod asked;
 mod crashes;
 mod folds;
 mod load;
+mod parked;
 
 use crate::support::{
     Client, TestApp,
@@ -31,7 +32,8 @@ const DROP: Wish = Wish { kind: Kind::DropPrevious, strict: false };
 
 /// Somebody who rebuilds, with the parts of this app and this fold.
 fn rebuilder(app: &TestApp, fold: Fold) -> Rebuilder {
-    let settings = Settings { bus: app.bus(), batch: app.config.work.projector_batch, fold };
+    let (batch, tail) = (app.config.work.projector_batch, app.config.work.parked_tail);
+    let settings = Settings { bus: app.bus(), batch, tail, fold };
     let (clock, ids) = (Clock::system(), Ids::system());
     Rebuilder::new(&app.app().database, &app.app().store, settings, app.config.work.relay_shards, &clock, &ids)
 }

@@ -3,6 +3,7 @@
 
 mod holes;
 mod lines;
+mod reopened;
 
 use crate::support::{Client, Socket, TestApp, uuid_of};
 use futures_util::future::join_all;

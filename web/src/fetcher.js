@@ -4,6 +4,8 @@
 import { getOperationAST, parse } from 'graphql';
 import { createClient } from 'graphql-ws';
 
+import { watch } from './sockets.js';
+
 // GraphiQL introspects before its headers editor is there, so the first time it has none to pass: it gets firstHeaders.
 // Anything else without headers is meant so.
 export function createFetcher(endpoint, firstHeaders) {
@@ -39,10 +41,10 @@ async function post(endpoint, params, headers) {
   }
 }
 
-// One socket for each run, since a socket keeps the identity that it was opened with.
+// One socket for each run, since a socket keeps the identity that it was opened with. Its token may be renewed (sockets.js).
 // No silent retry: a list subscription that reconnects without its cursor would skip changes and look healthy.
 function follow(endpoint, params, headers) {
-  const client = createClient({ url: socketUrl(endpoint), connectionParams: headers, retryAttempts: 0 });
+  const client = createClient({ url: socketUrl(endpoint), connectionParams: headers, retryAttempts: 0, on: watch(headers) });
   return {
     subscribe: (observer) => ({
       unsubscribe: client.subscribe(params, {

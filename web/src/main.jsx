@@ -9,6 +9,7 @@ import { GraphiQL } from 'graphiql';
 import { createRoot } from 'react-dom/client';
 
 import { createFetcher } from './fetcher.js';
+import { Renewal } from './renewal.jsx';
 import { readSettings } from './settings.js';
 import { SignIn } from './sign-in.jsx';
 import { openTabs, parseHeaders, storage } from './tabs.js';
@@ -25,7 +26,8 @@ createRoot(document.getElementById('root')).render(
     {...tabs}
   >
     <GraphiQL.Logo>
-      <SignIn tokens={settings.tokens} />
+      <SignIn />
+      <Renewal endpoint={settings.endpoint} />
     </GraphiQL.Logo>
   </GraphiQL>,
 );

@@ -2,7 +2,7 @@
 //
 //   { "endpoint": "/graphql",
 //     "headers": { "Authorization": "Bearer …" },
-//     "tokens": [{ "label": "ADMIN Ada", "token": "…" }],
+//     "tokens": [{ "label": "ADMIN Ada", "token": "…" }],       (fresh ones: the same again at /graphiql/settings.json)
 //     "examples": [{ "query": "…", "variables": { … } }] }      (in place of those in examples/)
 //
 // Every part may be missing. The text stands in a script element, so whoever writes it must escape "<" as "\u003c".

@@ -2,8 +2,12 @@
 // the list only writes into it and shows what it finds there.
 
 import { pick, useGraphiQL, useGraphiQLActions } from '@graphiql/react';
+import { useSyncExternalStore } from 'react';
 
-export function SignIn({ tokens }) {
+import { onChange, people } from './tokens.js';
+
+export function SignIn() {
+  const tokens = useSyncExternalStore(onChange, people);
   const { headerEditor, schema } = useGraphiQL(pick('headerEditor', 'schema'));
   const headers = useGraphiQL((state) => state.tabs[state.activeTabIndex]?.headers ?? '');
   const { introspect } = useGraphiQLActions();

@@ -6,6 +6,7 @@ import { tryParseJSONC } from '@graphiql/react';
 import { builtIn } from 'orderflow:examples';
 
 import { today } from './today.js';
+import { begin, upToDate } from './tokens.js';
 
 // Other servers have a GraphiQL on localhost:8080 too; their tabs are not ours.
 const PREFIX = 'orderflow:';
@@ -27,7 +28,8 @@ function ownKeys() {
 }
 
 export function openTabs(settings) {
-  renewTokens(settings);
+  begin(settings.tokens, storage);
+  renewStored();
   const defaultHeaders = headersText(settings.headers);
   const defaultTabs = (settings.examples ?? builtIn).map((example) => tab(example, defaultHeaders));
   const active = storedTab(defaultHeaders) ?? defaultTabs[0];
@@ -73,20 +75,11 @@ function storedTab(defaultHeaders) {
   }
 }
 
-// Each page is given fresh development tokens. The ones that an earlier page wrote into the tabs have expired
-// or will, and a reader cannot tell why, so they are replaced wherever GraphiQL keeps headers.
-function renewTokens({ headers, tokens }) {
-  const given = { ...headers, ...Object.fromEntries(tokens.map(({ label, token }) => [label, token])) };
-  const before = JSON.parse(storage.getItem('tokens') ?? '{}');
-  storage.setItem('tokens', JSON.stringify(given));
-
+// A reader cannot tell why yesterday's token does not work today, so those that were handed out here are replaced wherever GraphiQL
+// keeps headers.
+function renewStored() {
   for (const key of WITH_HEADERS) {
     const stored = storage.getItem(key);
-    if (stored) storage.setItem(key, Object.keys(given).reduce((text, name) => renew(text, before[name], given[name]), stored));
+    if (stored) storage.setItem(key, upToDate(stored));
   }
-}
-
-// Plain text replacement inside stored JSON, safe for the alphabet of a token and for nothing else.
-function renew(text, before, now) {
-  return /^(Bearer )?[\w.+/=~-]{16,}$/.test(before ?? '') ? text.replaceAll(before, () => now) : text;
 }

@@ -67,8 +67,8 @@ impl Batches {
                     Ok(envelope) => batch.events.push(envelope),
                     Err(error) => {
                         let partition_key = self.keys.get(&recorded.stream).copied().unwrap_or_default();
-                        let (stream, version, cause) = (recorded.stream, recorded.version, error.to_string());
-                        batch.unreadable.push(Unreadable { partition_key, stream, version, cause });
+                        let (stream, version, message) = (recorded.stream, recorded.version, recorded.message);
+                        batch.unreadable.push(Unreadable { partition_key, stream, version, error, message });
                     }
                 }
             }

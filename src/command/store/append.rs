@@ -22,7 +22,7 @@ WITH appended AS (
 INSERT INTO outbox (position, shard) SELECT position, hashtext(partition_key::text) & 2147483647 FROM appended";
 
 /// Wakes relays of all processes when the transaction commits.
-const WAKE: &str = "SELECT pg_notify('orderflow_outbox', '')";
+pub(super) const WAKE: &str = "SELECT pg_notify('orderflow_outbox', '')";
 
 pub(in crate::command) async fn append(db: &impl ConnectionTrait, events: &[Envelope]) -> Result<(), DbErr> {
     let Some(first) = events.first() else { return Ok(()) };

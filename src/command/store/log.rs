@@ -1,13 +1,17 @@
 //! Reads of the log by stream. `event_log_streams_by_key` has one entry a stream, in the order of the walk; the unique index of
 //! versions gives heads and stretches.
 
-use super::{broken, outbox::envelope};
+use super::entity::event_log::Model;
+use super::{
+    broken,
+    outbox::{envelope, raw},
+};
 use crate::{
     command::log::{Head, Recorded, Stretch},
     event::Stream,
 };
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, FromQueryResult, QueryResult, Statement, Value};
-use std::collections::HashMap;
+use std::{collections::HashMap, fmt::Write as _};
 use uuid::Uuid;
 
 /// The newest version of the stream of `s`.
@@ -41,8 +45,7 @@ pub(in crate::command) async fn heads_page(
     if let Some(place) = after {
         let first = values.len() + 1;
         values.extend([place.partition_key.into(), place.stream.kind().into(), place.stream.uuid().into()]);
-        let place = format!(" AND (partition_key, stream_kind, stream_id) > (${first}, ${}, ${})", first + 1, first + 2);
-        which += &place;
+        let _ = write!(which, " AND (partition_key, stream_kind, stream_id) > (${first}, ${}, ${})", first + 1, first + 2);
     }
     let text = format!(
         "SELECT s.partition_key, s.stream_kind, s.stream_id, head.version
@@ -84,8 +87,28 @@ pub(in crate::command) async fn stretches(db: &impl ConnectionTrait, page: &[Str
     let rows = db.query_all_raw(sql(text, [kinds.into(), ids.into(), after.into(), until.into()])).await?;
     rows.into_iter()
         .map(|row| {
-            let model = super::entity::event_log::Model::from_query_result(&row, "")?;
-            Ok(Recorded { stream: stream(&row)?, version: model.version, envelope: envelope(model) })
+            let model = || Model::from_query_result(&row, "");
+            let (stream, version, envelope) = (stream(&row)?, row.try_get("", "version")?, envelope(model()?));
+            let message = if envelope.is_err() { raw(model()?).map(|(_, body)| body).unwrap_or_default() } else { Vec::new() };
+            Ok(Recorded { stream, version, envelope, message })
         })
         .collect()
+}
+
+pub(in crate::command) async fn count_streams(db: &impl ConnectionTrait) -> Result<i64, DbErr> {
+    let row = db.query_one_raw(sql("SELECT count(*) AS streams FROM event_log WHERE version = 1", [])).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound("event_log".into()))?.try_get("", "streams")
+}
+
+pub(in crate::command) async fn key_from(db: &impl ConnectionTrait, kind: &str, from: Uuid) -> Result<Option<Uuid>, DbErr> {
+    let text = "SELECT partition_key FROM event_log WHERE version = 1 AND stream_kind = $1 AND partition_key >= $2
+                ORDER BY partition_key LIMIT 1";
+    let row = db.query_one_raw(sql(text, [kind.into(), from.into()])).await?;
+    row.map(|row| row.try_get("", "partition_key")).transpose()
+}
+
+pub(in crate::command) async fn last_key(db: &impl ConnectionTrait, kind: &str) -> Result<Option<Uuid>, DbErr> {
+    let text = "SELECT partition_key FROM event_log WHERE version = 1 AND stream_kind = $1 ORDER BY partition_key DESC LIMIT 1";
+    let row = db.query_one_raw(sql(text, [kind.into()])).await?;
+    row.map(|row| row.try_get("", "partition_key")).transpose()
 }

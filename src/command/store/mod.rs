@@ -1,6 +1,7 @@
 //! PostgreSQL, through SeaORM. Only the command side reaches this module, and only this module and the relay reach the tables.
 
 mod append;
+mod books;
 mod entity;
 mod load;
 mod log;
@@ -9,17 +10,23 @@ mod outbox;
 mod outcomes;
 mod rebuild_requests;
 mod save;
+mod transactions;
 
 pub(super) use append::append;
+pub(super) use books::{Level, Row, levels, rows, strangers, unpublished};
 pub(super) use load::load;
-pub(super) use log::{heads, heads_page, stretches};
+pub(super) use log::{count_streams, heads, heads_page, key_from, last_key, stretches};
 pub(super) use lookup::{OrdersWith, orders_with, products_by_sku, refund_amounts, users_by_email};
-pub(super) use outbox::{Pending, backlog, hold_shard, listener, log_size, published, read_shard, remove, try_shard, wake};
+pub(super) use outbox::{
+    Pending, backlog, hold_shard, listener, log_size, published, read_shard, remove, republish, try_shard, waiting, wake,
+};
 pub(super) use outcomes::{Remembered, forget, recall, remember};
 pub(super) use rebuild_requests::{finish_rebuild, next_rebuild, request_rebuild};
 pub(super) use save::save;
+pub use transactions::{OpenTransaction, oldest_transaction};
 
 use super::Fault;
+use crate::crash;
 use migrations::MigratorTrait as _;
 use sea_orm::{ConnectOptions, ConnectionTrait as _, DatabaseConnection, DbErr, RuntimeErr, SqlErr};
 use std::time::Duration;
@@ -69,7 +76,9 @@ pub async fn migrate(url: &str) -> Result<(), DbErr> {
     let turn = database.begin().await?;
     turn.execute_unprepared("SET LOCAL lock_timeout = '120s'").await?;
     turn.execute_unprepared(&format!("SELECT pg_advisory_xact_lock({MIGRATION_LOCK})")).await?;
+    crash::point("migration-turn");
     migrations::Migrator::up(&database, None).await?;
+    crash::point("migration-postgres");
     turn.commit().await
 }
 

@@ -6,17 +6,20 @@
 
 use super::{Database, broken};
 use crate::{
-    event::{Envelope, Event, Meta, Stream, Unreadable},
+    event::{Envelope, Event, Meta, Stream, Unreadable, envelope::message},
     value::{CommandId, EventId, Time},
 };
 use sea_orm::{ConnectionTrait, DbBackend, DbErr, Statement, sqlx};
 use uuid::Uuid;
 
-/// An event to publish.
+/// An event to publish, as the log has it. A newer process may have written what this one cannot read; it goes out all the same,
+/// or one event of tomorrow would hold up all of today's.
 #[derive(Debug)]
 pub(in crate::command) struct Pending {
     pub position: i64,
-    pub envelope: Envelope,
+    pub meta: Meta,
+    pub kind: String,
+    pub body: Vec<u8>,
 }
 
 fn sql(text: &str, values: impl IntoIterator<Item = sea_orm::Value>) -> Statement {
@@ -43,7 +46,7 @@ pub(in crate::command) async fn hold_shard(db: &impl ConnectionTrait, shard: u32
 
 /// Wakes every relay when this transaction commits.
 pub(in crate::command) async fn wake(db: &impl ConnectionTrait) -> Result<(), DbErr> {
-    db.execute_raw(sql("SELECT pg_notify('orderflow_outbox', '')", [])).await.map(|_| ())
+    db.execute_unprepared(super::append::WAKE).await.map(|_| ())
 }
 
 /// About how many events there are: positions that were handed out and not used count too.
@@ -73,8 +76,9 @@ pub(in crate::command) async fn read_shard(
     rows.into_iter()
         .map(|row| {
             let model = <super::entity::event_log::Model as sea_orm::FromQueryResult>::from_query_result(&row, "")?;
-            let position = model.position;
-            Ok(Pending { position, envelope: envelope(model).map_err(|e| broken("event_log", &e))? })
+            let (position, kind) = (model.position, model.kind.clone());
+            let (meta, body) = raw(model)?;
+            Ok(Pending { position, meta, kind, body })
         })
         .collect()
 }
@@ -82,6 +86,19 @@ pub(in crate::command) async fn read_shard(
 /// Forgets what the broker has confirmed.
 pub(in crate::command) async fn remove(db: &impl ConnectionTrait, positions: Vec<i64>) -> Result<(), DbErr> {
     db.execute_raw(sql("DELETE FROM outbox WHERE position = ANY($1)", [positions.into()])).await.map(|_| ())
+}
+
+/// Puts events of the log back. The statement is `append`'s, but for where the events come from.
+pub(in crate::command) async fn republish(db: &impl ConnectionTrait, stream: Stream, from: i64, upto: i64) -> Result<u64, DbErr> {
+    let statement = sql(
+        "INSERT INTO outbox (position, shard) \
+         SELECT position, hashtext(partition_key::text) & 2147483647 FROM event_log \
+         WHERE stream_id = $1 AND stream_kind = $2 AND version BETWEEN $3 AND $4 ORDER BY position ON CONFLICT DO NOTHING",
+        [stream.uuid().into(), stream.kind().into(), from.into(), upto.into()],
+    );
+    let again = db.execute_raw(statement).await?.rows_affected();
+    db.execute_unprepared(super::append::WAKE).await?;
+    Ok(again)
 }
 
 /// How many events wait, counted up to 100,000, and since when the oldest does.
@@ -95,6 +112,13 @@ pub(in crate::command) async fn backlog(db: &Database) -> Result<(i64, Option<Ti
     Ok((row.try_get("", "waiting")?, row.try_get("", "since")?))
 }
 
+/// How many events wait, counted up to `most`.
+pub(in crate::command) async fn waiting(db: &Database, most: i64) -> Result<i64, DbErr> {
+    let statement = sql("SELECT count(*) AS waiting FROM (SELECT 1 FROM outbox LIMIT $1) waiting", [most.into()]);
+    let row = db.0.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound("outbox".into()))?;
+    row.try_get("", "waiting")
+}
+
 /// Hears of commits of other processes.
 pub(in crate::command) async fn listener(db: &Database) -> Result<sqlx::postgres::PgListener, sqlx::Error> {
     let mut listener = sqlx::postgres::PgListener::connect_with(db.0.get_postgres_connection_pool()).await?;
@@ -102,8 +126,22 @@ pub(in crate::command) async fn listener(db: &Database) -> Result<sqlx::postgres
     Ok(listener)
 }
 
+/// An event of the log as a message, whether or not this version can read it.
+pub(super) fn raw(mut row: super::entity::event_log::Model) -> Result<(Meta, Vec<u8>), DbErr> {
+    let (kind, data) = (row.kind.clone(), row.data.take());
+    let meta = meta(row).map_err(|e| broken("event_log", &e))?;
+    let body = message(&meta, &kind, data).map_err(|e| broken("event_log", &e))?;
+    Ok((meta, body))
+}
+
 /// An event of the log in its envelope.
-pub(super) fn envelope(row: super::entity::event_log::Model) -> Result<Envelope, Unreadable> {
+pub(super) fn envelope(mut row: super::entity::event_log::Model) -> Result<Envelope, Unreadable> {
+    let event = Event::read(&row.kind, row.data.take())?;
+    Ok(Envelope { event, meta: meta(row)? })
+}
+
+/// Everything about an event of the log but its data, which the relay need not understand.
+fn meta(row: super::entity::event_log::Model) -> Result<Meta, Unreadable> {
     let malformed = |e: &dyn std::fmt::Display| Unreadable::Malformed {
         kind: row.kind.clone(),
         source: serde::de::Error::custom(e.to_string()),
@@ -111,20 +149,16 @@ pub(super) fn envelope(row: super::entity::event_log::Model) -> Result<Envelope,
     let stream = stream(&row.stream_kind, row.stream_id).ok_or_else(|| malformed(&"its stream is unknown"))?;
     let command_id = CommandId::try_from(row.command_id.clone()).map_err(|e| malformed(&e))?;
     let stock = serde_json::from_value(row.stock_marks.clone()).map_err(|e| malformed(&e))?;
-    let event = Event::read(&row.kind, row.data)?;
-    Ok(Envelope {
-        event,
-        meta: Meta {
-            id: EventId(row.id),
-            stream,
-            version: row.version,
-            recorded_at: row.recorded_at,
-            actor: row.actor,
-            command_id,
-            traceparent: row.traceparent,
-            partition_key: row.partition_key,
-            stock,
-        },
+    Ok(Meta {
+        id: EventId(row.id),
+        stream,
+        version: row.version,
+        recorded_at: row.recorded_at,
+        actor: row.actor,
+        command_id,
+        traceparent: row.traceparent,
+        partition_key: row.partition_key,
+        stock,
     })
 }
 

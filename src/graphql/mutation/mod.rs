@@ -65,6 +65,10 @@ impl Writer {
             Err(Fault::Busy) => {
                 Err(ErrorCode::Busy.error("The server has too many commands in hand; send it again under the same commandId."))
             }
+            Err(Fault::Backlog) => Err(ErrorCode::Busy.error(
+                "Too many changes wait to be passed on, so no new ones are taken; nothing was done. Send it again later under \
+                 the same commandId.",
+            )),
             Err(fault @ Fault::Unavailable) => Err(ErrorCode::Unavailable.fault(
                 "The write side is unavailable, and it is not known whether the command was carried out; send it again \
                  under the same commandId.",

@@ -70,7 +70,8 @@ impl RebuildMutation {
                 errors: Vec::new(),
             }),
             Ok(Err(refusal)) => Ok(refused([CommandError::from(refusal)])),
-            Err(fault @ (Fault::Busy | Fault::Unavailable)) => Err(ErrorCode::Unavailable.fault(
+            // A wish goes past the lanes of commands, which alone have a backlog.
+            Err(fault @ (Fault::Busy | Fault::Backlog | Fault::Unavailable)) => Err(ErrorCode::Unavailable.fault(
                 "The write side is unavailable, and it is not known whether the wish was kept; send it again under the same \
                  commandId.",
                 &fault,

@@ -51,8 +51,9 @@ pub struct OrderFilterInput {
 
 impl OrderFilterInput {
     /// # Errors
-    /// An id is none of the kind.
+    /// An id is none of the kind, or a list is too long.
     pub fn parse(self) -> Result<OrderFilter> {
+        bounded("status", self.status.as_deref())?;
         Ok(OrderFilter {
             status: self.status.map(|all| all.into_iter().map(Into::into).collect()),
             customer: self.customer_id.map(|id| parse_id(&id)).transpose()?,
@@ -62,6 +63,17 @@ impl OrderFilterInput {
             product: self.product_id.map(|id| parse_id(&id)).transpose()?,
         })
     }
+}
+
+/// Items of a list in a filter at most: as many as the largest page has.
+const LIST: usize = 100;
+
+/// # Errors
+/// The list is longer than a filter's may be.
+fn bounded<T>(name: &str, list: Option<&[T]>) -> Result<()> {
+    let given = list.map_or(0, <[T]>::len);
+    let message = || format!("A filter's list \"{name}\" may have {LIST} items; this one has {given}. Ask in parts.");
+    if given > LIST { Err(ErrorCode::BadUserInput.error(message())) } else { Ok(()) }
 }
 
 /// Reads an id in a question; a malformed one is the question's fault.
@@ -117,9 +129,12 @@ pub struct ProductFilterInput {
     pub sku: Option<Vec<String>>,
 }
 
-impl From<ProductFilterInput> for ProductFilter {
-    fn from(filter: ProductFilterInput) -> Self {
-        Self { search: filter.search, active: filter.active, sku: filter.sku }
+impl ProductFilterInput {
+    /// # Errors
+    /// A list is too long.
+    pub fn parse(self) -> Result<ProductFilter> {
+        bounded("sku", self.sku.as_deref())?;
+        Ok(ProductFilter { search: self.search, active: self.active, sku: self.sku })
     }
 }
 

@@ -5,6 +5,7 @@ mod filter;
 mod order;
 mod order_event;
 mod product;
+mod projection;
 mod rebuild;
 mod sales;
 mod user;
@@ -18,6 +19,7 @@ pub use filter::{
 pub use order::{Order, OrderStatus};
 pub use order_event::OrderEvent;
 pub use product::Product;
+pub use projection::Projection;
 pub use rebuild::RebuildProgress;
 pub use sales::{SalesGranularity, SalesReport};
 pub use user::{User, UserRole};

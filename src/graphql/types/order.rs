@@ -1,7 +1,7 @@
 //! An order.
 
 use super::{
-    OrderEvent,
+    OrderEvent, Projection,
     connection::OrderEventConnection,
     int,
     value::{Address, Money},
@@ -103,7 +103,7 @@ pub struct OrderLine {
     quantity: i32,
     /// What one unit costs in this order.
     unit_price: Money,
-    /// unitPrice times quantity.
+    /// The `unitPrice` times the quantity.
     total: Money,
     /// Units that are on their way or have arrived.
     quantity_shipped: i32,
@@ -267,6 +267,11 @@ impl Order {
     /// When it last changed.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
+    }
+
+    /// Whether newer changes are held up. It is not sent when it changes; ask again, or subscribe again, to see it.
+    async fn projection(&self) -> Projection {
+        self.0.parked.into()
     }
 }
 

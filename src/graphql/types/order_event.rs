@@ -49,6 +49,8 @@ pub enum OrderEventType {
     OrderRefunded,
     /// The customer has a new name or email address.
     CustomerRenamed,
+    /// A change that the operators have set aside: its version counts, its effect is missing.
+    EventDiscarded,
 }
 
 /// Where the time of one event went, stage by stage.

@@ -1,6 +1,6 @@
 //! A product.
 
-use super::{int, value::Money};
+use super::{Projection, int, value::Money};
 use crate::{graphql::scalars::DateTime, query::ProductView, value};
 use async_graphql::{ID, Object};
 use std::sync::Arc;
@@ -67,5 +67,10 @@ impl Product {
     /// When the product or its stock last changed.
     async fn updated_at(&self) -> DateTime {
         DateTime(self.0.updated_at)
+    }
+
+    /// Whether newer changes are held up. It is not sent when it changes; ask again, or subscribe again, to see it.
+    async fn projection(&self) -> Projection {
+        self.0.parked.into()
     }
 }

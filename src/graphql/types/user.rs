@@ -1,7 +1,7 @@
 //! A user.
 
 use super::{
-    OrderConnection, OrderFilterInput, OrderSortInput,
+    OrderConnection, OrderFilterInput, OrderSortInput, Projection,
     connection::page_args,
     filter::{order_sort, parse_id},
     int,
@@ -85,6 +85,11 @@ impl User {
     /// When the user was created.
     async fn created_at(&self) -> DateTime {
         DateTime(self.0.created_at)
+    }
+
+    /// Whether newer changes are held up. It is not sent when it changes; ask again, or subscribe again, to see it.
+    async fn projection(&self) -> Projection {
+        self.0.parked.into()
     }
 
     /// The sum of the user's orders.

@@ -11,8 +11,9 @@
 
 mod message;
 mod session;
+mod writer;
 
-use super::{Api, trace};
+use super::{Api, admission::Guest, trace};
 use async_graphql::http::ALL_WEBSOCKET_PROTOCOLS;
 use axum::{
     extract::ws::{CloseFrame, Message, WebSocket, WebSocketUpgrade},
@@ -25,8 +26,9 @@ use session::Session;
 /// Messages of a client are small; variables are bounded like a body.
 const MESSAGE_LIMIT: usize = 1024 * 1024;
 
-/// Begins a socket.
-pub fn upgrade(api: Api, upgrade: WebSocketUpgrade, headers: &HeaderMap) -> Response {
+/// Begins a socket. One for which there is no place is closed with 1013, Try Again Later: clients of the protocol come back after
+/// a while, each time a longer one. A refused upgrade they take for a broken address and give up, and 4429 is another mistake.
+pub fn upgrade(api: Api, upgrade: WebSocketUpgrade, headers: &HeaderMap, guest: Guest) -> Response {
     let by_header = headers.get(header::AUTHORIZATION).and_then(|value| value.to_str().ok()).map(str::to_owned);
     let traceparent = trace::parent(headers);
     upgrade
@@ -41,14 +43,23 @@ pub fn upgrade(api: Api, upgrade: WebSocketUpgrade, headers: &HeaderMap) -> Resp
                 close(socket, &Close::new(4406, "Subprotocol not acceptable: speak graphql-transport-ws")).await;
                 return;
             }
-            metrics::gauge!("orderflow_sockets").increment(1.0);
-            Session::new(api, by_header, traceparent).run(socket).await;
-            metrics::gauge!("orderflow_sockets").decrement(1.0);
+            let place = match guest.request().and_then(|()| guest.socket()) {
+                Ok(place) => place,
+                Err(refusal) => return close(socket, &Close::new(1013, refusal.message())).await,
+            };
+            let shutdown = api.shutdown.clone();
+            shutdown.cuttable(Session::new(api, by_header, traceparent, guest, place).run(socket)).await;
         })
 }
 
-/// Says goodbye with a reason, if the client still listens.
+/// Says goodbye with a reason, and waits a little for the same: what a client is just saying would make its system throw away
+/// what it has not read yet.
 async fn close(mut socket: WebSocket, close: &Close) {
     let frame = Message::Close(Some(CloseFrame { code: close.code, reason: close.reason.clone().into() }));
-    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), socket.send(frame)).await;
+    let closing = async {
+        socket.send(frame).await?;
+        while let Some(Ok(_)) = socket.recv().await {}
+        Ok::<_, axum::Error>(())
+    };
+    let _ = tokio::time::timeout(std::time::Duration::from_secs(2), closing).await;
 }

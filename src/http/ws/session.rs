@@ -1,16 +1,24 @@
 //! One socket, from its first message to its last.
 
-use super::message::{Close, Incoming, Outgoing};
+use super::{
+    message::{Close, Incoming, Outgoing},
+    writer::write,
+};
 use crate::{
     auth::SignedIn,
-    graphql::{Caller, ErrorCode},
-    http::{Api, request::Body},
+    graphql::{Caller, ErrorCode, OperationKind, never_executed},
+    http::{
+        Api,
+        admission::{Guest, Pace, Place, Refusal},
+        operate,
+        request::Body,
+    },
 };
-use async_graphql::{Response, ServerError, Value};
+use async_graphql::{Response, ServerError};
 use axum::extract::ws::{Message, WebSocket};
 use futures_util::{
-    SinkExt, Stream, StreamExt,
-    stream::{SplitSink, SplitStream},
+    Stream, StreamExt,
+    stream::{BoxStream, SplitStream},
 };
 use std::{collections::HashMap, time::Duration};
 use tokio::{
@@ -24,17 +32,17 @@ const INIT_WAIT: Duration = Duration::from_secs(3);
 /// How often the server pings; a client that says nothing for three of them is gone.
 const PING_EVERY: Duration = Duration::from_secs(12);
 const SILENCE: Duration = Duration::from_secs(36);
-/// How long one message may take to leave. A client that does not read for so long is cut off; its cursor brings it back.
-const WRITE_WAIT: Duration = Duration::from_secs(20);
 /// Results that may wait for the writer, over all operations of the socket.
 const QUEUE: usize = 32;
-/// Operations that may run at once on a socket; one more is refused with an error.
-const OPERATIONS: usize = 100;
 
 pub struct Session {
     api: Api,
     by_header: Option<String>,
     traceparent: String,
+    /// Who it is as far as limits are concerned, and the place that the socket has among theirs.
+    guest: Guest,
+    place: Place,
+    pace: Pace,
     /// Set by `connection_init`.
     caller: Option<Caller>,
     /// The end of the token, or of the wait for one.
@@ -56,16 +64,20 @@ struct Running {
 type Ended = (String, u64);
 
 impl Session {
-    pub fn new(api: Api, by_header: Option<String>, traceparent: String) -> Self {
+    pub fn new(api: Api, by_header: Option<String>, traceparent: String, guest: Guest, place: Place) -> Self {
+        let most = api.settings.clients.socket_operations;
         Self {
             api,
             by_header,
             traceparent,
+            pace: guest.pace(),
+            guest,
+            place,
             caller: None,
             deadline: Instant::now() + INIT_WAIT,
             operations: JoinSet::new(),
             running: HashMap::new(),
-            ended: mpsc::channel(OPERATIONS),
+            ended: mpsc::channel(most),
             started: 0,
         }
     }
@@ -74,6 +86,7 @@ impl Session {
     pub async fn run(mut self, socket: WebSocket) {
         let (sink, stream) = socket.split();
         let (out, queue) = mpsc::channel(QUEUE);
+        let wait = self.api.settings.clients.write_timeout;
         let reading = async {
             let close = self.read(stream, &out).await;
             self.operations.abort_all();
@@ -83,7 +96,7 @@ impl Session {
             drop(out);
         };
         // The writer ends when the reader has, or when the client no longer takes anything.
-        let mut writing = std::pin::pin!(write(sink, queue));
+        let mut writing = std::pin::pin!(write(sink, queue, wait));
         tokio::select! {
             () = reading => { let _ = timeout(Duration::from_secs(2), writing).await; }
             () = &mut writing => {}
@@ -98,9 +111,14 @@ impl Session {
         loop {
             tokio::select! {
                 message = stream.next() => {
-                    heard = Instant::now();
-                    let handled = match message? {
-                        Ok(Message::Text(text)) => self.handle(&text, out).await,
+                    let message = message?;
+                    self.pace.message().await;
+                    let handled = match message {
+                        Ok(Message::Text(text)) => {
+                            // A whole message: pieces of one, with pings between them, are no sign of a client.
+                            heard = Instant::now();
+                            self.handle(&text, out).await
+                        }
                         Ok(Message::Binary(_)) => Err(Close::new(4400, "Invalid message received")),
                         // A close is answered while the stream is read to its end.
                         Ok(Message::Ping(_) | Message::Pong(_) | Message::Close(_)) => Ok(()),
@@ -138,6 +156,9 @@ impl Session {
             Incoming::ConnectionInit { payload } => {
                 let header = authorization(payload.as_ref()).or(self.by_header.take());
                 let signed_in = self.sign_in(header)?;
+                if let Some(signed_in) = &signed_in {
+                    self.move_to(&signed_in.viewer.subject)?;
+                }
                 self.caller = Some(Caller { viewer: signed_in.map(|s| s.viewer), traceparent: Some(self.traceparent.clone()) });
                 say(out, Outgoing::Ack).await
             }
@@ -178,31 +199,48 @@ impl Session {
         Ok(Some(signed_in))
     }
 
+    /// Until they sign in, all from one address are one client.
+    fn move_to(&mut self, subject: &str) -> Result<(), Close> {
+        self.guest = self.guest.signed_in(subject);
+        self.guest.take_over(&mut self.place).map_err(|refusal| Close::new(1013, refusal.message()))
+    }
+
     async fn subscribe(&mut self, id: String, body: Body, out: &mpsc::Sender<Outgoing>) -> Result<(), Close> {
         let Some(caller) = self.caller.clone() else { return Err(Close::new(4401, "Unauthorized")) };
         self.forget_ended();
         if self.running.contains_key(&id) {
             return Err(Close::new(4409, format!("Subscriber for {id} already exists")));
         }
-        if self.running.len() >= OPERATIONS {
+        if self.running.len() >= self.api.settings.clients.socket_operations {
             let refusal = ErrorCode::TooManyOperations.server_error("Too many operations run on this socket.");
             return say(out, Outgoing::Error { id, errors: errors(&[refusal]) }).await;
         }
-        let request = match body.into_request(&self.api.documents) {
-            Ok(request) => request,
-            Err(error) => return say(out, Outgoing::Error { id, errors: errors(&[error]) }).await,
+        let (results, place) = match self.begin(body, caller) {
+            Ok(begun) => begun,
+            Err(refused) => return say(out, Outgoing::Error { id, errors: errors(&refused) }).await,
         };
-        let results = self.api.schema.execute_stream(request.data(caller));
         self.started += 1;
         let number = self.started;
         let (key, out, ended) = ((id.clone(), number), out.clone(), self.ended.0.clone());
         let task = self.operations.spawn(async move {
             let last = operate(key.0.clone(), results, &out).await;
+            drop(place);
             let _ = ended.send(key).await;
             let _ = out.send(last).await;
         });
         self.running.insert(id, Running { number, task });
         Ok(())
+    }
+
+    /// Lets an operation in, like any request; a query or a mutation has a place as long as it runs.
+    fn begin(&self, body: Body, caller: Caller) -> Result<(BoxStream<'static, Response>, Option<Place>), Vec<ServerError>> {
+        let refused = |refusal: Refusal| vec![refusal.error()];
+        self.guest.request().map_err(refused)?;
+        let question = body.into_question(&self.api.documents).map_err(|error| vec![error])?;
+        let prepared = self.api.executor.prepare(&question)?;
+        let runs = prepared.kind != OperationKind::Subscription;
+        let place = runs.then(|| self.guest.operation()).transpose().map_err(refused)?;
+        Ok((operate::stream(&self.api, prepared, caller), place))
     }
 
     fn forget_ended(&mut self) {
@@ -220,10 +258,7 @@ async fn operate(id: String, results: impl Stream<Item = Response> + Send, out: 
     let mut results = std::pin::pin!(results);
     let mut first = true;
     while let Some(result) = results.next().await {
-        let never_executed =
-            first && result.data == Value::Null && result.is_err() && result.errors.iter().all(|e| e.path.is_empty());
-        first = false;
-        if never_executed {
+        if std::mem::take(&mut first) && never_executed(&result) {
             // The protocol ends an operation by `error`; nothing may follow.
             return Outgoing::Error { id, errors: errors(&result.errors) };
         }
@@ -242,16 +277,6 @@ fn errors(errors: &[ServerError]) -> String {
 /// A full queue means a client that does not read; whoever reads its messages waits with it.
 async fn say(out: &mpsc::Sender<Outgoing>, message: Outgoing) -> Result<(), Close> {
     out.send(message).await.map_err(|_| Close::new(1011, "The connection was lost"))
-}
-
-async fn write(mut sink: SplitSink<WebSocket, Message>, mut queue: mpsc::Receiver<Outgoing>) {
-    while let Some(outgoing) = queue.recv().await {
-        let last = matches!(outgoing, Outgoing::Close(_));
-        match timeout(WRITE_WAIT, sink.send(outgoing.into_message())).await {
-            Ok(Ok(())) if !last => {}
-            _ => return,
-        }
-    }
 }
 
 /// The `Authorization` of a payload, however it is spelled.

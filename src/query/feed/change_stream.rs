@@ -4,9 +4,9 @@ use super::{Feed, News, Topic};
 use crate::{
     bus::Backoff,
     clock::Clock,
-    health::Beat,
+    health::{Beat, PULSE},
     query::{
-        store::{Store, StoreError, names},
+        store::{ANSWER, Store, StoreError, answer, names, within},
         view::{Change, ChangeId, ProductView},
     },
     shutdown::Shutdown,
@@ -16,7 +16,10 @@ use mongodb::{
     change_stream::event::ResumeToken,
 };
 use serde::Deserialize;
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant},
+};
 
 /// An event of the change stream, as far as we ask for it.
 #[derive(Deserialize)]
@@ -64,8 +67,10 @@ impl Feed {
     }
 
     /// Watches the views of the live generation. After a switch it goes on from there with those of the next, so that nobody
-    /// hears
-    /// of a product or user from two generations, and nothing escapes.
+    /// hears of a product or user from two generations, and nothing escapes.
+    ///
+    /// A stream that was lost is never resumed by a token of ours: where it left off may be gone from the oplog, and the log
+    /// knows better what is missing.
     async fn watch_until_lost(&self, clock: &Clock, beat: &Beat, backoff: &mut Backoff) -> Result<(), StoreError> {
         let mut from = None;
         loop {
@@ -83,32 +88,18 @@ impl Feed {
         backoff: &mut Backoff,
     ) -> Result<Option<ResumeToken>, StoreError> {
         let (products, users) = (live.named(names::PRODUCTS), live.named(names::USERS));
-        let pipeline = [
-            doc! { "$match": {
-                "operationType": { "$in": ["insert", "replace", "update", "drop", "rename", "dropDatabase", "invalidate"] },
-                "$or": [
-                    { "ns.coll": names::CHANGES, "operationType": "insert" },
-                    { "ns.coll": { "$in": [&products, &users] } },
-                    { "ns.coll": names::GENERATIONS, "operationType": { "$in": ["insert", "replace", "update"] } },
-                    { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
-                ],
-            } },
-            // Users' documents are only a signal to those who wait for them.
-            doc! { "$project": { "operationType": 1, "ns": 1, "documentKey": 1,
-            "fullDocument": { "$cond": [{ "$eq": ["$ns.coll", &users] }, "$$REMOVE", "$fullDocument"] } } },
-        ];
-        // An empty answer each second shows that the stream lives.
-        let watch = self.store.database.watch().pipeline(pipeline).resume_after(from).max_await_time(Duration::from_secs(1));
-        let mut stream = watch.await?.with_type::<Noticed>();
+        // An empty answer with each beat shows that the stream lives.
+        let watch = self.store.database.watch().pipeline(pipeline(&products, &users)).resume_after(from).max_await_time(PULSE);
+        let mut stream = answer(watch).await?.with_type::<Noticed>();
         // From here on nothing escapes the stream; what came before is in the log. A switch just before it we would not hear of.
         if self.store.look().await?.live.id != live.generation() {
             return Ok(stream.resume_token());
         }
         self.catch_up_all().await?;
         backoff.reset();
-        let mut swept = std::time::Instant::now();
+        let mut swept = Instant::now();
         loop {
-            if let Some(noticed) = stream.next_if_any().await?
+            if let Some(noticed) = within(ANSWER, stream.next_if_any()).await?
                 && matches!(self.notice(noticed, live, &products, &users).await?, Then::Reopen)
             {
                 return Ok(stream.resume_token());
@@ -116,7 +107,7 @@ impl Feed {
             // By time and not when nothing comes: under steady load something always does.
             if swept.elapsed() > Duration::from_secs(1) {
                 self.hub().sweep();
-                swept = std::time::Instant::now();
+                swept = Instant::now();
             }
             beat.beat(clock.now());
             if !stream.is_alive() {
@@ -163,7 +154,7 @@ impl Feed {
 
     /// Publishes a change in its place: a repeated one is dropped, and what is missing before it is read from the log first.
     async fn take(&self, change: Change) -> Result<(), StoreError> {
-        let seen = self.hub().seen.get(&change.id.partition).copied().unwrap_or(0);
+        let seen = self.seen(change.id.partition).await?.map_or(0, |place| place.number);
         if change.id.number <= seen {
             return Ok(());
         }
@@ -183,19 +174,21 @@ impl Feed {
             self.started.send_replace(true);
             return Ok(());
         }
-        for (partition, number) in newest {
-            self.catch_up(partition, number).await?;
+        self.hub().adopt(&newest);
+        for (partition, place) in newest {
+            self.catch_up(partition, place.number).await?;
         }
+        self.hub().look_again();
         Ok(())
     }
 
     async fn catch_up(&self, partition: i32, upto: i64) -> Result<(), StoreError> {
         loop {
-            let seen = self.hub().seen.get(&partition).copied().unwrap_or(0);
+            let seen = self.hub().seen.get(&partition).map_or(0, |place| place.number);
             if seen >= upto {
                 return Ok(());
             }
-            let missed = self.changes(ChangeId { partition, number: seen }, upto, None).await?;
+            let missed = self.changes(ChangeId { partition, number: seen }, upto, None).await?.changes;
             metrics::counter!("orderflow_feed_caught_up_total").increment(missed.len() as u64);
             if missed.is_empty() {
                 // The log does not reach back so far.
@@ -214,4 +207,27 @@ impl Feed {
             }
         }
     }
+}
+
+/// What the stream is asked for: changes of orders, of the live products and users and of which those are, and whatever means
+/// that the rest must be looked at anew.
+fn pipeline(products: &str, users: &str) -> [Document; 2] {
+    let news = [products, users, names::GENERATIONS];
+    let numbered = [names::CHANGES, names::POSITIONS];
+    let all = [products, users, names::GENERATIONS, names::CHANGES, names::POSITIONS];
+    [
+        doc! { "$match": {
+            "operationType": { "$in": ["insert", "replace", "update", "drop", "rename", "dropDatabase", "invalidate"] },
+            "$or": [
+                { "ns.coll": names::CHANGES, "operationType": "insert" },
+                { "ns.coll": { "$in": news.to_vec() } },
+                { "ns.coll": { "$in": numbered.to_vec() }, "operationType": { "$in": ["drop", "rename"] } },
+                { "to.coll": { "$in": all.to_vec() }, "operationType": "rename" },
+                { "operationType": { "$in": ["dropDatabase", "invalidate"] } },
+            ],
+        } },
+        // Users' documents are only a signal to those who wait for them.
+        doc! { "$project": { "operationType": 1, "ns": 1, "documentKey": 1,
+        "fullDocument": { "$cond": [{ "$eq": ["$ns.coll", users] }, "$$REMOVE", "$fullDocument"] } } },
+    ]
 }

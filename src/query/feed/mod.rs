@@ -12,8 +12,10 @@ mod order_changed;
 mod orders_changed;
 mod product_changed;
 
+pub use cursor::Followed;
+
 use super::{
-    store::Store,
+    store::{Store, StoreError},
     view::{Change, EventView, OrderView, ProductView},
 };
 use crate::value::{OrderId, ProductId, UserId};
@@ -47,16 +49,28 @@ impl Topic {
     }
 }
 
+/// A place in a partition of the change log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Place {
+    /// Which numbering: the moment it began. After a wipe of the read model numbers begin anew, and so does this.
+    pub epoch: i64,
+    pub number: i64,
+}
+
 /// How far each partition of the change log has been seen.
-pub(super) type Positions = BTreeMap<i32, i64>;
+pub(super) type Positions = BTreeMap<i32, Place>;
 
 /// One thing that happened.
 #[derive(Debug, Clone)]
 pub(super) enum News {
-    Change(Arc<Change>),
+    /// A change, and the numbering to which its number belongs.
+    Change {
+        epoch: i64,
+        change: Arc<Change>,
+    },
     Product(Arc<ProductView>),
     User,
-    /// Changes are missing that the log no longer has: whoever listens must look for themselves.
+    /// Something may have happened that is not told here: whoever listens must look for themselves.
     Gap,
 }
 
@@ -122,6 +136,17 @@ impl Feed {
         (hub.listen(topic), hub.seen.clone())
     }
 
+    /// How far a partition has been seen. One of which nothing has been heard yet is taken note of; nothing if it has no
+    /// numbering, because nothing has happened in it since the read model was wiped.
+    async fn seen(&self, partition: i32) -> Result<Option<Place>, StoreError> {
+        let known = self.hub().seen.get(&partition).copied();
+        if known.is_some() {
+            return Ok(known);
+        }
+        let newest = self.newest().await?.get(&partition).copied();
+        Ok(newest.map(|newest| *self.hub().seen.entry(partition).or_insert(Place { number: 0, ..newest })))
+    }
+
     /// Listeners, for the metrics.
     pub fn listeners(&self) -> usize {
         self.hub().topics.values().map(broadcast::Sender::receiver_count).sum()
@@ -144,9 +169,10 @@ impl Hub {
 
     /// Takes a change that is the next of its partition.
     fn publish(&mut self, change: Change) {
-        self.seen.insert(change.id.partition, change.id.number);
+        let place = self.seen.entry(change.id.partition).or_insert(Place { epoch: 0, number: 0 });
+        place.number = change.id.number;
         let (order, customer) = (change.order.id, change.order.customer.id);
-        let news = News::Change(Arc::new(change));
+        let news = News::Change { epoch: place.epoch, change: Arc::new(change) };
         self.tell(Topic::Order(order), &news);
         self.tell(Topic::Customer(customer), &news);
         self.tell(Topic::AllOrders, &news);
@@ -154,8 +180,35 @@ impl Hub {
 
     /// Gives up on changes that the log no longer has, and tells everybody.
     fn skip(&mut self, partition: i32, upto: i64) {
-        self.seen.insert(partition, upto);
-        for sender in self.topics.values() {
+        if let Some(place) = self.seen.get_mut(&partition) {
+            place.number = upto;
+        }
+        self.tell_gap(|_| true);
+    }
+
+    /// Takes over what the counters say after the stream was away. Where numbers have begun anew, or gone back as after a
+    /// restored backup, what was seen means nothing any more, and everybody is told.
+    fn adopt(&mut self, newest: &Positions) {
+        let known = self.seen.len();
+        self.seen.retain(|partition, seen| {
+            newest.get(partition).is_some_and(|now| now.epoch == seen.epoch && now.number >= seen.number)
+        });
+        if self.seen.len() < known {
+            self.seen.clone_from(newest);
+            self.tell_gap(|_| true);
+        }
+        for (partition, place) in newest {
+            self.seen.entry(*partition).or_insert(Place { number: 0, ..*place });
+        }
+    }
+
+    /// Products and users have no log: whoever listens to one must look whether something happened while the stream was away.
+    fn look_again(&mut self) {
+        self.tell_gap(|topic| matches!(topic, Topic::Product(_) | Topic::AnyProduct | Topic::User(_)));
+    }
+
+    fn tell_gap(&mut self, whom: impl Fn(&Topic) -> bool) {
+        for (_, sender) in self.topics.iter().filter(|(topic, _)| whom(topic)) {
             // A topic without listeners has nobody to tell.
             let _ = sender.send(News::Gap);
         }
@@ -164,5 +217,40 @@ impl Hub {
     /// Forgets topics to which nobody listens.
     fn sweep(&mut self) {
         self.topics.retain(|_, sender| sender.receiver_count() > 0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(epoch: i64, number: i64) -> Place {
+        Place { epoch, number }
+    }
+
+    #[test]
+    fn whoever_may_have_missed_something_while_the_stream_was_away_is_told_and_nobody_else() {
+        let (orders, product) = (Topic::AllOrders, Topic::AnyProduct);
+        let told = |news: &mut broadcast::Receiver<News>| matches!(news.try_recv(), Ok(News::Gap));
+        for (newest, renumbered) in [
+            // Nothing happened, or something that the log will tell.
+            (Positions::from([(0, place(7, 3)), (1, place(7, 5))]), false),
+            (Positions::from([(0, place(7, 9)), (1, place(7, 5)), (2, place(9, 4))]), false),
+            // Wiped, begun anew, gone back.
+            (Positions::new(), true),
+            (Positions::from([(0, place(8, 3)), (1, place(7, 5))]), true),
+            (Positions::from([(0, place(7, 3)), (1, place(7, 4))]), true),
+        ] {
+            let mut hub = Hub { seen: Positions::from([(0, place(7, 3)), (1, place(7, 5))]), ..Hub::default() };
+            let (mut list, mut shelf) = (hub.listen(orders), hub.listen(product));
+            hub.adopt(&newest);
+            assert_eq!((told(&mut list), told(&mut shelf)), (renumbered, renumbered), "{newest:?}");
+            for (partition, end) in &newest {
+                let seen = hub.seen[partition];
+                assert!(seen.epoch == end.epoch && seen.number <= end.number, "{newest:?}: {seen:?}");
+            }
+            hub.look_again();
+            assert_eq!((told(&mut list), told(&mut shelf)), (false, true), "{newest:?}");
+        }
     }
 }

@@ -2,9 +2,10 @@
 
 use super::{Feed, News, OrderUpdate, Topic, UpdateKind, cursor::OrderCursor};
 use crate::{
+    crash,
     query::{
         QueryError, Reader,
-        view::{Change, ChangeId, EventKind, OrderView},
+        view::{Change, EventKind, OrderView},
     },
     value::{OrderId, Viewer},
 };
@@ -32,6 +33,7 @@ impl Reader {
             after,
             at: None,
             ready: VecDeque::new(),
+            behind: false,
             ended: false,
         };
         futures_util::stream::unfold(start, |mut follow| async move {
@@ -52,6 +54,8 @@ struct Follow {
     at: Option<OrderCursor>,
     /// Read from the log and not told yet; at most a chunk.
     ready: VecDeque<OrderUpdate>,
+    /// Whether the log must be read before listening.
+    behind: bool,
     ended: bool,
 }
 
@@ -69,19 +73,21 @@ impl Follow {
             if let Some(update) = self.ready.pop_front() {
                 return Some(Ok(update));
             }
+            if self.behind {
+                match self.catch_up().await {
+                    Ok(()) => continue,
+                    Err(error) => return Some(Err(error)),
+                }
+            }
             match self.news.recv().await {
-                Ok(News::Change(change)) if !self.skips(&change) => {
-                    if let Some(update) = self.advance(&change) {
+                Ok(News::Change { epoch, change }) if !self.skips(epoch, &change) => {
+                    if let Some(update) = self.advance(epoch, &change) {
                         return Some(Ok(update));
                     }
                 }
                 Ok(News::Product(_) | News::User) => {}
                 // Something is missing, or fell out of the ring because we were too slow: the log tells.
-                Ok(News::Change(_) | News::Gap) | Err(RecvError::Lagged(_)) => {
-                    if let Err(error) = self.catch_up().await {
-                        return Some(Err(error));
-                    }
-                }
+                Ok(News::Change { .. } | News::Gap) | Err(RecvError::Lagged(_)) => self.behind = true,
                 Err(RecvError::Closed) => return None,
             }
         }
@@ -94,7 +100,7 @@ impl Follow {
         let order = self.visible_order().await?;
         match cursor {
             None => {
-                let at = place(&order);
+                let at = self.place(&order).await?;
                 self.at = Some(at);
                 self.ready.push_back(OrderUpdate {
                     kind: UpdateKind::Snapshot,
@@ -105,9 +111,14 @@ impl Follow {
                 });
                 Ok(())
             }
-            Some(cursor) => {
+            Some(mut cursor) => {
+                if crash::planted("resume-that-repeats") {
+                    cursor.change.number -= 1;
+                    cursor.version -= 1;
+                }
                 self.at = Some(cursor);
-                self.catch_up().await
+                self.behind = true;
+                Ok(())
             }
         }
     }
@@ -126,13 +137,16 @@ impl Follow {
         }
     }
 
-    /// Whether versions are missing before a change.
-    fn skips(&self, change: &Change) -> bool {
-        self.at.is_some_and(|at| change.order.version > reachable(at.version, change))
+    /// Whether versions are missing before a change, or its number says nothing because it is of another numbering.
+    fn skips(&self, epoch: i64, change: &Change) -> bool {
+        self.at.is_some_and(|at| {
+            change.order.version > reachable(at.version, change)
+                || change.id.partition == at.change.partition && epoch != at.epoch
+        })
     }
 
     /// Makes an update of a change that has not been told yet.
-    fn advance(&mut self, change: &Change) -> Option<OrderUpdate> {
+    fn advance(&mut self, epoch: i64, change: &Change) -> Option<OrderUpdate> {
         let at = self.at?;
         let newer = if change.id.partition == at.change.partition {
             change.id.number > at.change.number
@@ -143,7 +157,7 @@ impl Follow {
         if !newer {
             return None;
         }
-        let now = place(&change.order);
+        let now = OrderCursor { change: change.id, version: change.order.version, epoch };
         self.at = Some(now);
         Some(OrderUpdate {
             kind: UpdateKind::Change,
@@ -154,22 +168,25 @@ impl Follow {
         })
     }
 
-    /// Reads what has not been told from the log; where the log does not reach back, tells so.
+    /// Reads a chunk of what has not been told from the log; where the log does not reach back, tells so. What it reads is told
+    /// before more is read, so that memory stays at a chunk.
     async fn catch_up(&mut self) -> Result<(), QueryError> {
         let Some(at) = self.at else { return Ok(()) };
         let Some(order) = self.reader.order(&self.viewer, self.id).await? else { return Err(QueryError::NotFound) };
-        let newest = place(&order);
-        if newest.change == at.change || newest.version < at.version {
+        let newest = self.place(&order).await?;
+        let renumbered = newest.change.partition == at.change.partition && newest.epoch != at.epoch;
+        self.behind = false;
+        if newest.version < at.version || newest.change == at.change && !renumbered {
             return Ok(());
         }
-        let missed = self.reader.feed.changes_of(self.id, ChangeId { ..at.change }).await?;
+        let missed = self.reader.feed.changes_of(self.id, at.change).await?;
         let mut version = at.version;
-        let whole = missed.iter().all(|change| {
+        let whole = missed.changes.iter().all(|change| {
             let follows = change.order.version <= reachable(version, change);
             version = change.order.version;
             follows
         });
-        if !whole || missed.is_empty() {
+        let Some(last) = missed.changes.last().filter(|_| whole && !renumbered) else {
             self.at = Some(newest);
             self.ready.push_back(OrderUpdate {
                 kind: UpdateKind::Resync,
@@ -179,26 +196,27 @@ impl Follow {
                 skipped_versions: newest.version - at.version,
             });
             return Ok(());
-        }
-        for change in &missed {
-            let update = self.advance(change);
+        };
+        // More than a chunk, or the log has forgotten the end of it: read on before listening again.
+        self.behind = missed.more || last.id.partition == newest.change.partition && last.id.number < newest.change.number;
+        for change in &missed.changes {
+            let update = self.advance(at.epoch, change);
             self.ready.extend(update);
         }
-        // More than a chunk: the ring may have been overrun meanwhile, so read on before listening again.
-        if missed.len() >= super::log::CHUNK {
-            Box::pin(self.catch_up()).await?;
-        }
         Ok(())
+    }
+
+    async fn place(&self, order: &OrderView) -> Result<OrderCursor, QueryError> {
+        let numbering = self.reader.feed.seen(order.change.partition).await?;
+        // Where there is no numbering any more nothing has happened since, and the one that we know is as good.
+        let epoch = numbering.map(|place| place.epoch).or(self.at.map(|at| at.epoch)).unwrap_or_default();
+        Ok(OrderCursor { change: order.change, version: order.version, epoch })
     }
 }
 
 /// The version that a change may have when the one before it had `version`. A renaming is no version of the order.
 fn reachable(version: i64, change: &Change) -> i64 {
     version + i64::from(change.event.kind != EventKind::CustomerRenamed)
-}
-
-fn place(order: &OrderView) -> OrderCursor {
-    OrderCursor { change: order.change, version: order.version }
 }
 
 impl std::fmt::Debug for Feed {

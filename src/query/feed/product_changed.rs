@@ -1,5 +1,8 @@
 //! One product, live: its state now, then its newest state whenever it changes. States in between may be left out, the last never
 //! is.
+//!
+//! A product and its stock are two streams, so a state may have the newest of one and not yet of the other. Neither ever goes
+//! back. Whoever wants both asks with a receipt: its token waits for both.
 
 use super::{News, Topic};
 use crate::{
@@ -35,7 +38,7 @@ struct Follow {
 impl Follow {
     async fn next(&mut self) -> Option<Result<ProductView, QueryError>> {
         if self.told.is_none() {
-            return Some(self.read().await);
+            return self.read().await.transpose();
         }
         loop {
             match self.news.recv().await {
@@ -44,17 +47,21 @@ impl Follow {
                         return Some(Ok(product));
                     }
                 }
+                // The stream was away, or we were too slow: the product itself tells.
+                Ok(News::Gap) | Err(RecvError::Lagged(_)) => match self.read().await {
+                    Ok(None) => {}
+                    told => return told.transpose(),
+                },
                 Ok(_) => {}
-                Err(RecvError::Lagged(_)) => return Some(self.read().await),
                 Err(RecvError::Closed) => return None,
             }
         }
     }
 
-    async fn read(&mut self) -> Result<ProductView, QueryError> {
+    /// The product, if it is newer than what was told.
+    async fn read(&mut self) -> Result<Option<ProductView>, QueryError> {
         let product = self.reader.product(self.id).await?.ok_or(QueryError::NotFound)?;
-        self.told = Some((product.version, product.stock_version));
-        Ok(product)
+        Ok(self.newer(&product))
     }
 
     fn newer(&mut self, product: &ProductView) -> Option<ProductView> {

@@ -24,6 +24,8 @@ pub fn fold(
     };
     order.version = envelope.meta.version;
     order.updated_at = envelope.meta.recorded_at.max(order.updated_at);
+    // It moves. Should it stand still again after this, that is written beside it.
+    order.parked = None;
     match event {
         OrderEvent::Placed(_) => {}
         OrderEvent::Updated { lines, total, shipping_address, note } => {
@@ -117,6 +119,7 @@ fn first(placed: &OrderPlaced, known: Option<&UserView>) -> OrderView {
         search: Vec::new(),
         stock: Vec::new(),
         change: ChangeId { partition: 0, number: 0 },
+        parked: None,
     }
 }
 

@@ -52,9 +52,15 @@ pub fn marks(batch: &Batch) -> Marks {
     marks
 }
 
-/// A batch of one partition without a mark.
-pub fn of(partition: i32) -> Marks {
-    Marks::from([(partition, None)])
+/// A part of a batch that says nothing of marks. What a replay has left waiting came from no partition of the broker; any guard
+/// is good to hold a switch off.
+pub fn of(partitions: impl IntoIterator<Item = i32>) -> Marks {
+    partitions.into_iter().map(|partition| (partition.max(0), None)).collect()
+}
+
+/// Whether nothing was done because the generation is not what was believed of it.
+pub fn is_stale(error: &StoreError) -> bool {
+    error.get_custom::<Stale>().is_some()
 }
 
 fn id(generation: i32, partition: i32) -> String {
@@ -163,6 +169,11 @@ pub(in crate::query) async fn remove(store: &Store) -> Result<(), StoreError> {
 mod tests {
     use super::*;
     use crate::bus::Received;
+
+    #[test]
+    fn a_part_of_a_batch_has_no_marks_and_only_partitions_of_the_broker() {
+        assert_eq!(of([3, -2, 3]), Marks::from([(0, None), (3, None)]));
+    }
 
     #[test]
     fn a_mark_is_clean_until_something_comes_after_it() {

@@ -2,7 +2,6 @@
 
 use super::{
     duty::Duty,
-    waiting::Waiting,
     working_set::{Arrived, WorkingSet},
 };
 use crate::{
@@ -23,10 +22,9 @@ use std::collections::{BTreeSet, HashMap};
 
 use crate::query::store::names;
 
-/// The streams of a batch, and whose orders must follow a new name.
+/// The documents of a batch, and whose orders must follow a new name.
 #[derive(Debug, Default)]
 pub struct Touched {
-    pub streams: BTreeSet<Stream>,
     orders: BTreeSet<OrderId>,
     users: BTreeSet<UserId>,
     products: BTreeSet<ProductId>,
@@ -44,19 +42,9 @@ impl Touched {
         let mut touched = Self::default();
         for arrived in events {
             let meta = &arrived.envelope.meta;
-            touched.streams.insert(meta.stream);
-            touched.partitions.insert(arrived.partition);
-            match meta.stream {
-                Stream::Order(id) => {
-                    touched.orders.insert(id);
-                    touched.users.insert(UserId(meta.partition_key));
-                }
-                Stream::User(id) => {
-                    touched.users.insert(id);
-                }
-                Stream::Product(id) | Stream::Stock(id) => {
-                    touched.products.insert(id);
-                }
+            touched.stream(meta.stream, arrived.partition);
+            if let Stream::Order(_) = meta.stream {
+                touched.users.insert(UserId(meta.partition_key));
             }
             if let (Event::User(UserEvent::ProfileUpdated { .. }), Stream::User(id)) = (&arrived.envelope.event, meta.stream) {
                 let newest = touched.renamed.entry(id).or_default();
@@ -64,6 +52,16 @@ impl Touched {
             }
         }
         touched
+    }
+
+    /// Also this stream, of which no event may be readable.
+    pub fn stream(&mut self, stream: Stream, partition: i32) {
+        self.partitions.insert(partition);
+        match stream {
+            Stream::Order(id) => self.orders.insert(id),
+            Stream::User(id) => self.users.insert(id),
+            Stream::Product(id) | Stream::Stock(id) => self.products.insert(id),
+        };
     }
 }
 
@@ -117,13 +115,7 @@ pub async fn positions(
     Ok(set)
 }
 
-/// The events that wait behind the given streams.
-pub async fn waiting(store: &Store, session: &mut ClientSession, streams: &BTreeSet<Stream>) -> Result<Vec<Waiting>, StoreError> {
-    let filter = doc! { "stream": { "$in": texts(streams) } };
-    find(store, session, names::WAITING, filter, None).await
-}
-
-async fn find<T: DeserializeOwned + Send + Sync>(
+pub async fn find<T: DeserializeOwned + Send + Sync>(
     store: &Store,
     session: &mut ClientSession,
     collection: &str,
@@ -139,6 +131,6 @@ async fn find<T: DeserializeOwned + Send + Sync>(
     cursor.stream(session).try_collect().await
 }
 
-fn texts<T: ToString>(ids: &BTreeSet<T>) -> Vec<String> {
+pub fn texts<T: ToString>(ids: &BTreeSet<T>) -> Vec<String> {
     ids.iter().map(ToString::to_string).collect()
 }

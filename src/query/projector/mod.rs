@@ -2,24 +2,38 @@
 //! acknowledges.
 //!
 //! A crash anywhere delivers the batch again, and versions tell what has been applied. Within a batch, partitions and streams do
-//! not wait for each other: what cannot be applied goes to the waiting room and the rest goes on.
+//! not wait for each other: what cannot be applied goes to the waiting room and the rest goes on. The rules for what waits are
+//! told in [`parking`], those for single events that spoil a batch in [`isolate`], and those for discarded ones in [`skip`].
 
+mod batch;
 mod duty;
-mod fold_catalogue;
-mod fold_order;
+pub(in crate::query) mod fold_catalogue;
+pub(in crate::query) mod fold_order;
 mod generations;
 mod guard;
+mod hands;
+mod isolate;
 mod load;
+mod operator;
+mod parking;
 mod rename;
 pub(super) mod replay;
+mod room;
+mod skip;
+mod strays;
 mod waiting;
-mod working_set;
+mod watch;
+pub(in crate::query) mod working_set;
 mod write;
 
 pub use duty::{Fold, MOST_WAITING};
 pub use generations::{keep_known, run};
 pub(super) use guard::{marked, remove as remove_guards, switch};
-pub use waiting::{Reason, Waiting};
+pub use operator::{Group, Operator, Retried, SetAside, stream_named};
+pub use room::Head;
+pub use skip::{Discard, Discarded, Skipped, discarded};
+pub use waiting::{Reason, STRAYS, Waiting};
+pub use watch::watch;
 
 use super::{
     store::{Store, StoreError},
@@ -28,17 +42,16 @@ use super::{
 use crate::{
     bus::{self, Backoff, Batch, Consumer},
     clock::Clock,
+    crash,
     event::Envelope,
-    health::Beat,
+    health::{Beat, PULSE},
     shutdown::Shutdown,
     value::Time,
 };
+use batch::{Message, Tally, Work};
 use duty::Duty;
-use guard::Marks;
-use load::Touched;
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
-use working_set::{Arrived, Verdict, WorkingSet};
-use write::WaitingRoom;
+use std::sync::Arc;
+use working_set::Arrived;
 
 /// Bounds of the projector.
 #[derive(Debug, Clone)]
@@ -46,6 +59,8 @@ pub struct Settings {
     pub bus: bus::Settings,
     /// The most events in one transaction.
     pub batch: u16,
+    /// The most events that wait behind a parked one; what comes beyond is taken from the log when its turn has come.
+    pub tail: usize,
     /// How this process folds; it projects the generations of this fold.
     pub fold: Fold,
 }
@@ -88,10 +103,11 @@ async fn project_until_lost(
         if duty.live {
             beat.beat(clock.now());
         }
-        let batch = tokio::select! {
+        let mut batch = tokio::select! {
             batch = consumer.next() => batch?,
-            // Idle: the link lives, or its heartbeat would have ended it.
-            () = tokio::time::sleep(Duration::from_secs(1)) => {
+            // Idle, or cut off: only the broker can tell.
+            () = tokio::time::sleep(PULSE) => {
+                consumer.ask().await?;
                 // Without events nobody would tell us that another generation is live.
                 let Some(now) = duty::learn(store, settings.fold).await? else { return Ok(()) };
                 duty = now;
@@ -102,140 +118,79 @@ async fn project_until_lost(
                 return Ok(());
             }
         };
-        let (events, unreadable) = read(&batch, clock.now());
-        let (events, unreadable, marks) = (Arc::new(events), Arc::new(unreadable), Arc::new(guard::marks(&batch)));
-        while let Err(error) = work(store, &duty, &events, &unreadable, &marks, clock).await {
-            // Another generation is live than we thought. Nothing was written.
-            if error.get_custom::<guard::Stale>().is_none() {
-                return Err(error.into());
-            }
-            let Some(now) = duty::learn(store, settings.fold).await? else { return Ok(()) };
-            if now.live == duty.live {
-                // We were right, and the guards are missing or wrong: somebody has had a hand in the database.
-                guard::make(store, settings.bus.partitions).await?;
-            }
-            duty = now;
+        crash::point("batch-taken");
+        if crash::planted("ack-before-effect") {
+            consumer.ack(&batch).await?;
         }
-        consumer.ack(&batch).await?;
+        let work = Arc::new(read(&mut batch, clock.now()));
+        let Some(tally) = project(store, settings, &mut duty, &work, clock).await? else { return Ok(()) };
+        // What nobody sees yet, or any more, is no work of the shop's, and late by nature.
+        if duty.live {
+            let oldest = work.messages.iter().map(|message| message.arrived.envelope.meta.recorded_at).min();
+            report(&tally, batch.0.len(), oldest, clock);
+        }
+        crash::point("before-ack");
+        if !crash::planted("ack-before-effect") {
+            consumer.ack(&batch).await?;
+        }
+        crash::point("after-ack");
         backoff.reset();
     }
 }
 
-/// Parses a batch; what cannot be read goes to the waiting room.
-fn read(batch: &Batch, now: Time) -> (Vec<Arrived>, Vec<Waiting>) {
-    let mut events = Vec::with_capacity(batch.0.len());
-    let mut unreadable = Vec::new();
-    for message in batch.0.iter().filter(|message| message.mark.is_none()) {
+/// Projects a batch, also when another generation is live than we thought; nothing when this one is there no more.
+async fn project(
+    store: &Store,
+    settings: &Settings,
+    duty: &mut Duty,
+    work: &Arc<Work>,
+    clock: &Clock,
+) -> Result<Option<Tally>, StoreError> {
+    loop {
+        match isolate::project(store, duty, work, settings.tail, clock).await {
+            // What of the batch was projected before is known by its version.
+            Err(error) if guard::is_stale(&error) => {
+                let Some(now) = duty::learn(store, settings.fold).await? else { return Ok(None) };
+                if now.live == duty.live {
+                    // We were right, and the guards are missing or wrong: somebody has had a hand in the database.
+                    guard::make(store, settings.bus.partitions).await?;
+                }
+                *duty = now;
+            }
+            done => return done.map(Some),
+        }
+    }
+}
+
+/// Parses a batch; what cannot be read goes to the waiting room, and marks of a switch to the guards.
+fn read(batch: &mut Batch, now: Time) -> Work {
+    let mut work = Work { messages: Vec::with_capacity(batch.0.len()), marks: guard::marks(batch), ..Work::default() };
+    for message in batch.0.iter_mut().filter(|message| message.mark.is_none()) {
+        let body = std::mem::take(&mut message.body);
         let partition = i32::from(message.partition);
         let published_at = message.published_at.map_or(now, |ms| date::from_bson(mongodb::bson::DateTime::from_millis(ms)));
-        match Envelope::from_json(&message.body) {
-            Ok(envelope) => events.push(Arrived { envelope, partition, published_at }),
+        match Envelope::from_json(&body) {
+            Ok(envelope) => {
+                let arrived = Arrived { envelope, partition, published_at };
+                work.messages.push(Message { arrived, body });
+            }
             Err(error) => {
-                tracing::error!(%error, partition, "an event cannot be read and is parked");
-                unreadable.push(Waiting::unreadable(&message.body, error.to_string(), partition, published_at, now));
+                let waiting = Waiting::unreadable(&body, &error, partition, published_at, now);
+                tracing::error!(id = waiting.id, cause = waiting.cause, partition, "an event cannot be read and is parked");
+                work.unreadable.push(waiting);
             }
         }
     }
-    (events, unreadable)
+    work
 }
 
-async fn work(
-    store: &Store,
-    duty: &Duty,
-    events: &Arc<Vec<Arrived>>,
-    unreadable: &Arc<Vec<Waiting>>,
-    marks: &Arc<Marks>,
-    clock: &Clock,
-) -> Result<(), StoreError> {
-    rename::ahead(store, duty, events, clock).await?;
-    project(store, duty, events, unreadable, marks, clock).await
-}
-
-/// One transaction: load, fold, write.
-async fn project(
-    store: &Store,
-    duty: &Duty,
-    events: &Arc<Vec<Arrived>>,
-    unreadable: &Arc<Vec<Waiting>>,
-    marks: &Arc<Marks>,
-    clock: &Clock,
-) -> Result<(), StoreError> {
-    let tally = super::store::transact(store, |session| {
-        let (store, events, unreadable, now) = (store.clone(), Arc::clone(events), Arc::clone(unreadable), clock.now());
-        let (duty, marks) = (*duty, Arc::clone(marks));
-        Box::pin(async move {
-            guard::take(&store, session, &duty, &marks).await?;
-            let streams = Touched::by(events.iter().cloned()).streams;
-            let held = load::waiting(&store, session, &streams).await?;
-            let touched = Touched::by(events.iter().cloned().chain(held.iter().filter_map(Waiting::arrived)));
-            let mut set = load::load(&store, session, &touched, &duty).await?;
-            let mut room = WaitingRoom { entered: unreadable.as_ref().clone(), left: Vec::new() };
-            let tally = fold(&mut set, &mut room, &events, held, now);
-            write::write(&store, session, &set, &room).await?;
-            Ok(tally)
-        })
-    })
-    .await?;
-    if !duty.live {
-        return Ok(());
-    }
+/// Says in the metrics what became of a batch.
+fn report(tally: &Tally, size: usize, oldest: Option<Time>, clock: &Clock) {
     metrics::counter!("orderflow_projector_events_total", "verdict" => "applied").increment(tally.applied);
     metrics::counter!("orderflow_projector_events_total", "verdict" => "duplicate").increment(tally.duplicate);
     metrics::counter!("orderflow_projector_events_total", "verdict" => "waiting").increment(tally.waiting);
-    metrics::histogram!("orderflow_projector_batch_size").record(events.len() as f64);
-    let now = clock.now();
-    if let Some(oldest) = events.iter().map(|e| e.envelope.meta.recorded_at).min() {
-        metrics::histogram!("orderflow_projector_lag_seconds").record((now - oldest).as_seconds_f64().max(0.0));
+    metrics::histogram!("orderflow_projector_batch_size").record(size as f64);
+    if let Some(oldest) = oldest {
+        metrics::histogram!("orderflow_projector_lag_seconds").record((clock.now() - oldest).as_seconds_f64().max(0.0));
     }
-    Ok(())
-}
-
-#[derive(Debug, Default)]
-struct Tally {
-    applied: u64,
-    duplicate: u64,
-    waiting: u64,
-}
-
-/// Applies events in the order of their arrival, and after each what has waited for it.
-fn fold(set: &mut WorkingSet, room: &mut WaitingRoom, events: &[Arrived], held: Vec<Waiting>, now: Time) -> Tally {
-    let mut tally = Tally::default();
-    let mut held: BTreeMap<(String, i64), Waiting> = held.into_iter().map(|w| ((w.stream.clone(), w.version), w)).collect();
-    for arrived in events {
-        let meta = &arrived.envelope.meta;
-        match set.apply(arrived, now) {
-            Verdict::Applied => {
-                tally.applied += 1;
-                let (stream, mut next) = (meta.stream.to_string(), meta.version + 1);
-                // It may have been parked before, unreadable or too early; it has come whole now.
-                room.left.extend(held.remove(&(stream.clone(), meta.version)).map(|waited| waited.id));
-                while let Some(waited) = held.remove(&(stream.clone(), next)) {
-                    let applied = waited.arrived().is_some_and(|early| set.apply(&early, now) == Verdict::Applied);
-                    if !applied {
-                        break;
-                    }
-                    room.left.push(waited.id);
-                    tally.applied += 1;
-                    next += 1;
-                }
-            }
-            Verdict::Duplicate => tally.duplicate += 1,
-            Verdict::Gap => {
-                tally.waiting += 1;
-                let cause = format!("version {} came while the view has {}", meta.version, set.version(meta.stream));
-                tracing::warn!(stream = %meta.stream, cause, "an event came early and waits");
-                let waiting = Waiting::event(arrived, Reason::Gap, cause, now);
-                held.insert((waiting.stream.clone(), waiting.version), waiting.clone());
-                room.entered.push(waiting);
-            }
-            Verdict::Refused(why) => {
-                tally.waiting += 1;
-                tracing::error!(stream = %meta.stream, version = meta.version, why, "an event cannot be folded and is parked");
-                room.entered.push(Waiting::event(arrived, Reason::Poison, why, now));
-            }
-        }
-    }
-    // What came early and was reached within the same batch never needs the room.
-    room.entered.retain(|waiting| !room.left.contains(&waiting.id));
-    tally
 }

@@ -1,21 +1,19 @@
 //! Writes what a batch has changed: one command a collection, all in the batch's transaction.
 
-use super::{waiting::Waiting, working_set::WorkingSet};
-use crate::query::{
-    store::{Bulk, Store, StoreError, names},
-    view::{Contribution, date},
+use super::working_set::WorkingSet;
+use crate::{
+    crash,
+    query::{
+        store::{Bulk, Store, StoreError, names},
+        view::{Contribution, date},
+    },
 };
 use mongodb::{
     ClientSession,
     bson::{Bson, Document, doc, serialize_to_document},
 };
 
-/// What a batch does to the waiting room.
-#[derive(Debug, Default)]
-pub struct WaitingRoom {
-    pub entered: Vec<Waiting>,
-    pub left: Vec<String>,
-}
+pub use super::room::WaitingRoom;
 
 pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet, room: &WaitingRoom) -> Result<(), StoreError> {
     let mut orders = Bulk::default();
@@ -23,6 +21,8 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
         let Some(order) = set.orders.get(id) else { continue };
         let mut fields = serialize_to_document(order)?;
         fields.remove("_id");
+        // Only the waiting room's own marks say it, so that taking it away is as sure as putting it there.
+        fields.remove("parked");
         let mut update = Document::new();
         if !set.duty.live {
             // The live generation moves it, and a switch takes it over: nothing here may put it back.
@@ -35,12 +35,14 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
         orders.upsert(doc! { "_id": id.to_string() }, update);
     }
     orders.send(store, session, names::ORDERS).await?;
+    crash::point("between-collections");
 
     let mut users = Bulk::default();
     for user in set.changed_users.iter().filter_map(|id| set.users.get(id)) {
         users.upsert(doc! { "_id": user.id.to_string() }, serialize_to_document(user)?);
     }
     users.send(store, session, names::USERS).await?;
+    crash::point("between-collections");
 
     let mut products = Bulk::default();
     for product in set.changed_products.iter().filter_map(|id| set.products.get(id)) {
@@ -48,31 +50,33 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
         products.upsert(doc! { "_id": product.id.to_string() }, serialize_to_document(product)?);
     }
     products.send(store, session, names::PRODUCTS).await?;
+    crash::point("between-collections");
 
     sales(set).send(store, session, names::SALES).await?;
+    crash::point("between-collections");
 
     let mut changes = Bulk::default();
     for change in &set.changes {
         changes.insert(serialize_to_document(change)?);
     }
     changes.send(store, session, names::CHANGES).await?;
+    crash::point("between-collections");
     let mut positions = Bulk::default();
-    if !set.changes.is_empty() {
+    if let Some(first) = set.changes.first() {
+        // Of a numbering that begins here: cursors have it in them, so that those of an earlier one are known for what they are.
+        let epoch = date::to_bson(first.at).timestamp_millis();
         for (partition, number) in &set.positions {
-            positions.upsert(doc! { "_id": partition }, doc! { "$set": { "number": number } });
+            let update = doc! { "$set": { "number": number }, "$setOnInsert": { "epoch": epoch } };
+            positions.upsert(doc! { "_id": partition }, update);
         }
     }
     positions.send(store, session, names::POSITIONS).await?;
+    crash::point("between-collections");
 
-    let mut waiting = Bulk::default();
-    for event in &room.entered {
-        // The first arrival counts: `since` and cause stay when it is delivered again.
-        waiting.upsert(doc! { "_id": &event.id }, doc! { "$setOnInsert": without_id(serialize_to_document(event)?) });
-    }
-    for id in &room.left {
-        waiting.delete(doc! { "_id": id });
-    }
-    waiting.send(store, session, names::WAITING).await
+    room.write(store, session).await?;
+    // The transaction has nothing left to do but to commit.
+    crash::point("before-view-commit");
+    Ok(())
 }
 
 /// Buckets are kept apart by partition, so that projectors of different partitions never wait for each other; a report adds them
@@ -91,9 +95,4 @@ fn sales(set: &WorkingSet) -> Bulk {
         sales.upsert(doc! { "_id": id }, update);
     }
     sales
-}
-
-fn without_id(mut document: Document) -> Document {
-    document.remove("_id");
-    document
 }

@@ -80,7 +80,7 @@ impl Works {
     /// Folds a part of the log into a generation.
     pub async fn replay(&self, generation: i32, events: Vec<Envelope>, unreadable: Vec<Unreadable>) -> Result<(), RebuildError> {
         let store = self.store.of(generation);
-        Ok(replay::replay(&store, self.settings.fold, events, unreadable, &self.clock).await?)
+        Ok(replay::replay(&store, &self.settings, events, unreadable, &self.clock).await?)
     }
 
     /// Makes the indexes of a generation that has the whole log, and says so: projectors follow its queues from now on.

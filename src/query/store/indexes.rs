@@ -2,6 +2,7 @@
 //! scans a whole collection.
 
 use super::{Store, StoreError, names};
+use crate::crash;
 use mongodb::{
     IndexModel,
     bson::{Document, doc},
@@ -10,7 +11,7 @@ use mongodb::{
 use std::time::Duration;
 
 pub(super) async fn ensure_shared(store: &Store, keep_changes: Duration) -> Result<(), StoreError> {
-    make(store, &[names::CHANGES, names::POSITIONS, names::GENERATIONS, names::GUARDS]).await?;
+    make(store, &[names::CHANGES, names::POSITIONS, names::GENERATIONS, names::GUARDS, names::DISCARDS]).await?;
     create(store, names::CHANGES, [doc! { "_id.p": 1, "_id.s": 1 }, doc! { "order._id": 1, "_id.s": 1 }]).await?;
     create(store, names::GUARDS, [doc! { "generation": 1 }]).await?;
     expire_changes(store, keep_changes).await
@@ -24,7 +25,7 @@ async fn make(store: &Store, collections: &[&str]) -> Result<(), StoreError> {
             continue;
         }
         match store.database.create_collection(name).await {
-            Ok(()) => {}
+            Ok(()) => crash::point("migration-collections"),
             // 48 is NamespaceExists: another process was faster.
             Err(error) if code(&error) == Some(48) => {}
             Err(error) => return Err(error),
@@ -37,7 +38,9 @@ async fn make(store: &Store, collections: &[&str]) -> Result<(), StoreError> {
 pub(super) async fn ensure_bare(store: &Store) -> Result<(), StoreError> {
     make(store, &names::VIEWS).await?;
     create(store, names::ORDERS, [doc! { "customer.id": 1, "placedAt": 1, "_id": 1 }]).await?;
-    create(store, names::WAITING, [doc! { "stream": 1, "version": 1 }]).await
+    // With the reason, so that looking at what waits reads no event; and by the id of an event, for operators.
+    create(store, names::WAITING, [doc! { "stream": 1, "version": 1, "reason": 1 }, doc! { "event": 1 }]).await?;
+    create(store, names::PARKED, [doc! { "cause": 1, "_id": 1 }]).await
 }
 
 /// The views of the generation that `store` is of.
@@ -74,11 +77,13 @@ pub(super) async fn ensure_views(store: &Store) -> Result<(), StoreError> {
 
 async fn create(store: &Store, collection: &str, keys: impl IntoIterator<Item = Document>) -> Result<(), StoreError> {
     let indexes = keys.into_iter().map(|keys| IndexModel::builder().keys(keys).build());
-    store.collection::<Document>(collection).create_indexes(indexes).await.map(|_| ())
+    store.collection::<Document>(collection).create_indexes(indexes).await?;
+    crash::point("migration-indexes");
+    Ok(())
 }
 
 /// Old changes go away by themselves. A changed setting is applied to the index that is there.
-async fn expire_changes(store: &Store, keep: Duration) -> Result<(), StoreError> {
+pub(super) async fn expire_changes(store: &Store, keep: Duration) -> Result<(), StoreError> {
     let options = IndexOptions::builder().name("expiry".to_owned()).expire_after(keep).build();
     let index = IndexModel::builder().keys(doc! { "at": 1 }).options(options).build();
     match store.collection::<Document>(names::CHANGES).create_index(index).await {

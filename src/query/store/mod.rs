@@ -3,12 +3,14 @@
 mod generations;
 mod indexes;
 mod live;
+mod patience;
 mod registry;
 mod transaction;
 
 pub use generations::{Generation, Registry};
 pub use live::GOOD_FOR;
-pub(super) use transaction::{Bulk, transact};
+pub(super) use patience::{ANSWER, SERVER, answer, within};
+pub(super) use transaction::{Bulk, Spoilt, transact};
 
 use mongodb::{
     Client, Collection, Database,
@@ -50,9 +52,13 @@ pub(super) mod names {
     /// Events that cannot be applied yet: they came early, or something is wrong with them or with an earlier one of their
     /// stream.
     pub const WAITING: &str = "waiting";
+    /// The streams that stand still: one document each, see `projector::parking`.
+    pub const PARKED: &str = "parked";
+    /// Events that an operator has set aside. All generations honour it, and it outlives rebuilds, see `projector::skip`.
+    pub const DISCARDS: &str = "discards";
 
     /// Those of which every generation has its own.
-    pub const VIEWS: [&str; 5] = [ORDERS, USERS, PRODUCTS, SALES, WAITING];
+    pub const VIEWS: [&str; 6] = [ORDERS, USERS, PRODUCTS, SALES, WAITING, PARKED];
 }
 
 impl Store {
@@ -66,6 +72,10 @@ impl Store {
         options.max_pool_size = Some(connections.max(1));
         options.server_selection_timeout = Some(Duration::from_secs(3));
         options.connect_timeout = Some(Duration::from_secs(3));
+        // A server that has gone silent is found out after this and the time for connecting, and its connections are ended.
+        options.heartbeat_freq = Some(Duration::from_secs(2));
+        // Routers forget connections on which nothing comes; five minutes is less than any of them allows.
+        options.max_idle_time = Some(Duration::from_secs(300));
         // What is acknowledged survives the loss of a minority of members, and what is read cannot be rolled back.
         options.write_concern = Some(majority());
         options.read_concern = Some(ReadConcern::majority());
@@ -112,6 +122,15 @@ impl Store {
         indexes::ensure_views(self).await
     }
 
+    /// Applies how long changes are kept, which is all of the schema that is a setting. Of several processes with different ones,
+    /// the one that was started last counts.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn keep_changes(&self, keep: Duration) -> Result<(), StoreError> {
+        answer(indexes::expire_changes(self, keep)).await
+    }
+
     /// What the server says of itself, for `doctor`: its version, the replica set's name if it is one, and whether it is
     /// writable.
     ///
@@ -127,12 +146,20 @@ impl Store {
         ))
     }
 
+    /// How long the server leaves a transaction open whose client has died; nothing where we may not ask.
+    pub async fn transaction_lifetime(&self) -> Option<Duration> {
+        const NAME: &str = "transactionLifetimeLimitSeconds";
+        let answer = self.client.database("admin").run_command(doc! { "getParameter": 1, NAME: 1 }).await.ok()?;
+        let seconds = answer.get_i32(NAME).ok()?;
+        u64::try_from(seconds).ok().map(Duration::from_secs)
+    }
+
     /// Whether the server answers.
     ///
     /// # Errors
     /// The driver's.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        self.database.run_command(doc! { "ping": 1 }).await.map(|_| ())
+        answer(self.database.run_command(doc! { "ping": 1 })).await.map(|_| ())
     }
 }
 

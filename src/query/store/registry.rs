@@ -2,7 +2,7 @@
 //! conditional
 //! update, so two who try at once cannot both succeed.
 
-use super::{Registry, Store, StoreError, indexes, names};
+use super::{Registry, SERVER, Store, StoreError, answer, indexes, names};
 use crate::{query::view::date, value::Time};
 use futures_util::TryStreamExt;
 use mongodb::{
@@ -28,8 +28,10 @@ impl Store {
         let age = doc! { "$subtract": ["$$NOW", { "$ifNull": ["$switchedAt", { "$toDate": 0_i64 }] }] };
         let settled = doc! { "$gt": [age, SETTLES_AFTER_MS] };
         let pipeline = [doc! { "$match": { "_id": ID } }, doc! { "$set": { "settled": settled } }];
-        let found = self.collection::<Document>(names::GENERATIONS).aggregate(pipeline).with_type::<Registry>().await?;
-        let registry = found.try_collect::<Vec<_>>().await?.pop().unwrap_or_else(first);
+        let registries = self.collection::<Document>(names::GENERATIONS);
+        let find = registries.aggregate(pipeline).max_time(SERVER).with_type::<Registry>();
+        let found: Vec<Registry> = answer(async { find.await?.try_collect().await }).await?;
+        let registry = found.into_iter().next().unwrap_or_else(first);
         self.saw(registry.live.id, began);
         Ok(registry)
     }
@@ -42,7 +44,8 @@ impl Store {
         let Registry { live, next, .. } = first();
         let live = doc! { "id": live.id, "fold": fold, "since": date::to_bson(live.since) };
         let update = doc! { "$setOnInsert": { "live": live, "next": next } };
-        match self.collection::<Document>(names::GENERATIONS).update_one(doc! { "_id": ID }, update).upsert(true).await {
+        let registries = self.collection::<Document>(names::GENERATIONS);
+        match answer(registries.update_one(doc! { "_id": ID }, update).upsert(true)).await {
             // 11000 is DuplicateKey: another process was faster.
             Err(error) if indexes::code(&error) == Some(11_000) || error.to_string().contains("E11000") => Ok(()),
             other => other.map(|_| ()),

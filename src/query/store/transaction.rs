@@ -1,6 +1,6 @@
 //! One transaction a batch: what guards a counter and the counter move together, or not at all.
 
-use super::{Store, StoreError, majority};
+use super::{Store, StoreError, majority, patience::TRANSACTION, within};
 use futures_util::future::BoxFuture;
 use mongodb::{
     ClientSession,
@@ -8,6 +8,7 @@ use mongodb::{
     error::{TRANSIENT_TRANSACTION_ERROR, UNKNOWN_TRANSACTION_COMMIT_RESULT},
     options::ReadConcern,
 };
+use std::time::Duration;
 
 /// How often a transaction is tried again after a conflict or an election, and a commit whose outcome is unknown.
 const ATTEMPTS: u32 = 8;
@@ -24,17 +25,24 @@ where
     for attempt in 1.. {
         // Snapshot reads: guards are compared with one state of all collections, and anybody else's write to them aborts us.
         session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(majority()).await?;
-        let result = match work(&mut session).await {
-            Ok(value) => commit(&mut session).await.map(|()| value),
-            Err(error) => {
-                // The server ends it anyway when it cannot hear this.
-                let _ = session.abort_transaction().await;
-                Err(error)
+        let whole = async {
+            match work(&mut session).await {
+                Ok(value) => commit(&mut session).await.map(|()| value),
+                Err(error) => {
+                    // The server ends it anyway when it cannot hear this.
+                    let _ = session.abort_transaction().await;
+                    Err(error)
+                }
             }
         };
+        // After silence nobody knows whether it was committed; the versions in the documents will tell.
+        let result = within(TRANSACTION, whole).await;
         match result {
             Err(error) if error.contains_label(TRANSIENT_TRANSACTION_ERROR) && attempt < ATTEMPTS => {
                 metrics::counter!("orderflow_projector_conflicts_total").increment(1);
+                // Whoever was faster needs a moment to commit; at once, all attempts would be spent before it has.
+                let longest = 1_u64 << attempt.min(6);
+                tokio::time::sleep(Duration::from_millis(rand::random_range(0..=longest))).await;
             }
             result => return result,
         }
@@ -66,6 +74,11 @@ impl Bulk {
     /// Replaces or updates the one document that `query` finds, or makes it.
     pub fn upsert(&mut self, query: Document, update: Document) {
         self.updates.push(doc! { "q": query, "u": update, "upsert": true });
+    }
+
+    /// Updates the one document that `query` finds, if there is one.
+    pub fn update(&mut self, query: Document, update: Document) {
+        self.updates.push(doc! { "q": query, "u": update });
     }
 
     pub fn insert(&mut self, document: Document) {
@@ -102,11 +115,17 @@ impl Bulk {
     }
 }
 
+/// What cannot be done for a reason that lies in the data, in an error of the driver: a sentence for the operator. A type of its
+/// own, so that no other error is taken for it.
+#[derive(Debug, Clone)]
+pub struct Spoilt(pub String);
+
 /// Write errors come in a successful answer.
 fn refused(answer: &Document) -> Result<(), StoreError> {
     match answer.get_array("writeErrors") {
         Ok(errors) if !errors.is_empty() => {
-            Err(mongodb::error::Error::custom(format!("{} writes were refused, first: {}", errors.len(), errors[0])))
+            let why = format!("{} writes were refused, first: {}", errors.len(), errors[0]);
+            Err(StoreError::custom(Spoilt(why)))
         }
         _ => Ok(()),
     }

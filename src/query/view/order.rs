@@ -1,6 +1,6 @@
 //! An order as people look at it: customer, lines with names and prices as bought, parcels, history.
 
-use super::{ChangeId, date};
+use super::{ChangeId, Parked, date};
 use crate::{
     event::StockMark,
     value::{
@@ -44,6 +44,9 @@ pub struct OrderView {
     pub stock: Vec<StockMark>,
     /// Where its newest change stands in the change log.
     pub change: ChangeId,
+    /// Set while newer versions wait, see [`Parked`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parked: Option<Parked>,
 }
 
 impl OrderView {
@@ -107,6 +110,8 @@ pub enum EventKind {
     OrderCancelled,
     OrderRefunded,
     CustomerRenamed,
+    /// An operator has set an event aside: the version counts, its effect is missing.
+    EventDiscarded,
 }
 
 /// One entry of an order's history, with where its time went.

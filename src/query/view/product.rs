@@ -1,6 +1,6 @@
 //! A product with its availability. It is fed by two streams, the product's and its stock's, each with a version of its own.
 
-use super::date;
+use super::{Parked, date};
 use crate::value::{Money, ProductId, Time};
 use serde::{Deserialize, Serialize};
 
@@ -27,6 +27,9 @@ pub struct ProductView {
     pub updated_at: Time,
     /// Lower-case words by which the product is found.
     pub search: Vec<String>,
+    /// Set while newer versions of the product wait, see [`Parked`]. A stock level that is stuck is overtaken by the next.
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parked: Option<Parked>,
 }
 
 impl ProductView {
@@ -46,6 +49,7 @@ impl ProductView {
             active: false,
             updated_at: Time::UNIX_EPOCH,
             search: Vec::new(),
+            parked: None,
         }
     }
 

@@ -21,6 +21,7 @@ impl Contribution {
         Self { orders: 1, items: order.net_items(), revenue: order.total - order.refunded }
     }
 
+    #[must_use]
     pub fn minus(self, other: Self) -> Self {
         Self { orders: self.orders - other.orders, items: self.items - other.items, revenue: self.revenue - other.revenue }
     }

@@ -1,6 +1,6 @@
 //! A user with the sum of their orders.
 
-use super::date;
+use super::{Parked, date};
 use crate::value::{Currency, Role, Time, UserId};
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +17,9 @@ pub struct UserView {
     #[serde(with = "date")]
     pub created_at: Time,
     pub summary: Summary,
+    /// Set while newer versions of the user's own stream wait, see [`Parked`].
+    #[serde(skip_serializing_if = "Option::is_none", default)]
+    pub parked: Option<Parked>,
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,6 +44,7 @@ impl UserView {
             role: Role::Customer,
             created_at: Time::UNIX_EPOCH,
             summary: Summary::default(),
+            parked: None,
         }
     }
 }

@@ -36,8 +36,8 @@ export function token(subject, role, seconds = 3600) {
 
 /** A server of a test's own, which leaves relaying and projecting to the other; it ends with the test that `t` is of. */
 export class OwnServer {
-  static async start(t, { flags = ['--role', 'api'], env = {} } = {}) {
-    const child = spawn(BINARY, ['serve', '--dev', ...flags], {
+  static async start(t, { dev = true, flags = ['--role', 'api'], env = {} } = {}) {
+    const child = spawn(BINARY, ['serve', ...(dev ? ['--dev'] : []), ...flags], {
       env: { ...process.env, ORDERFLOW_HTTP_ADDR: '127.0.0.1:0', ...env },
       stdio: ['ignore', 'pipe', 'ignore'],
     });

@@ -5,9 +5,10 @@ import { describe, test } from 'node:test';
 
 import { createClient } from 'graphql-sse';
 
+import { Line } from '../lib/line.mjs';
 import { OwnServer, graphqlUrl, token } from '../lib/server.mjs';
 import { customer, product, staff } from '../lib/shop.mjs';
-import { Queue, within } from '../lib/wait.mjs';
+import { Queue, until, within } from '../lib/wait.mjs';
 
 function client(t, caller, options = {}) {
   const made = createClient({ url: graphqlUrl(), headers: () => caller.headers, retryAttempts: 0, ...options });
@@ -108,6 +109,82 @@ describe('the client of graphql-sse', () => {
       assert.deepEqual([kind, order.version], ['CHANGE', version]);
     }
     assert.deepEqual(second.results.waiting, []);
+  });
+});
+
+/** A fetch that keeps the id of the last event and sends it when it is asked again, as a browser's EventSource does. */
+function remembering() {
+  const fetchFn = async (url, init) => {
+    const headers = { ...init.headers, ...(fetchFn.last && { 'last-event-id': fetchFn.last }) };
+    const response = await fetch(url, { ...init, headers });
+    let text = '';
+    const watched = new TransformStream({
+      transform(chunk, controller) {
+        const lines = (text + new TextDecoder().decode(chunk)).split('\n');
+        text = lines.pop();
+        for (const line of lines) if (line.startsWith('id: ')) fetchFn.last = line.slice(4);
+        controller.enqueue(chunk);
+      },
+    });
+    const { status, headers: told } = response;
+    return new Response(response.body.pipeThrough(watched), { status, headers: told });
+  };
+  fetchFn.last = '';
+  return fetchFn;
+}
+
+describe('a reader that was cut off goes on with Last-Event-ID', () => {
+  // Neither of them asks for a cursor.
+  const ONE = 'subscription($id: ID!) { orderChanged(id: $id) { kind order { version } } }';
+  const LIST = 'subscription { ordersChanged { kind order { id version } } }';
+
+  const over = (t, line, caller) => {
+    const fetchFn = remembering();
+    const retry = () => new Promise((resolve) => setTimeout(resolve, 50));
+    return { fetchFn, graphql: client(t, caller, { url: graphqlUrl(line.url), fetchFn, retry, retryAttempts: 100 }) };
+  };
+
+  test('in the history of an order: each version once, by the retries of the client itself', async (t) => {
+    const [ada, tea, line] = [await customer(), await product(), await Line.open(t)];
+    const id = await ada.place([[tea, 1]]);
+    const { graphql } = over(t, line, ada);
+    const stream = follow(t, graphql, { query: ONE, variables: { id } });
+    const next = async () => {
+      const { kind, order } = (await stream.next()).data.orderChanged;
+      return [kind, order.version];
+    };
+    assert.deepEqual(await next(), ['SNAPSHOT', 1]);
+    for (const first of [2, 4, 6]) {
+      line.cut();
+      for (const version of [first, first + 1]) await ada.command('updateOrder', { orderId: id, note: `ring ${version} times` });
+      line.mend();
+      for (const version of [first, first + 1]) assert.deepEqual(await next(), ['CHANGE', version]);
+    }
+    await ada.pay(id);
+    assert.deepEqual(await next(), ['CHANGE', 8]);
+    assert.deepEqual(stream.results.waiting, []);
+  });
+
+  test('in a list in which nothing had happened yet', async (t) => {
+    const [ada, tea, line] = [await customer(), await product(), await Line.open(t)];
+    const { graphql, fetchFn } = over(t, line, ada);
+    const stream = follow(t, graphql, { query: LIST });
+    await until(() => fetchFn.last, 'the place where the list begins');
+    line.cut();
+    const placed = [await ada.place([[tea, 1]]), await ada.place([[tea, 2]])];
+    line.mend();
+    placed.push(await ada.place([[tea, 3]]));
+    for (const id of placed) assert.deepEqual((await stream.next()).data.ordersChanged, { kind: 'CHANGE', order: { id, version: 1 } });
+    assert.deepEqual(stream.results.waiting, []);
+  });
+
+  test('what is no id is refused before the stream begins, in words', async () => {
+    const ada = await customer();
+    const headers = { 'content-type': 'application/json', accept: 'text/event-stream', 'last-event-id': 'nonsense' };
+    const { status, errors } = await ada.answer(LIST, undefined, headers);
+    assert.equal(status, 400);
+    assert.equal(errors[0].extensions.code, 'BAD_USER_INPUT');
+    assert.match(errors[0].message, /Last-Event-ID/);
   });
 });
 

@@ -3,7 +3,6 @@
 use super::{EVENTS, JSON, header, post, send, to};
 use crate::support::{Client, PATIENCE, Socket, TestApp, until};
 use orderflow::{
-    auth::Keys,
     config::Role as Part,
     value::{Role, Time, Viewer},
 };
@@ -12,37 +11,79 @@ use serde_json::{Value, json};
 use std::time::Duration;
 
 /// A stream of events as a browser reads it.
-struct Events {
+pub(super) struct Events {
     response: Response,
     read: String,
+    /// The last id, which a browser would send back. An id counts also without an event.
+    pub(super) last_id: String,
+    /// Comments that have come: signs of life.
+    pub(super) comments: usize,
 }
 
 impl Events {
-    async fn open(client: &Client, query: &str, variables: Value) -> Self {
+    pub(super) async fn open(client: &Client, query: &str, variables: Value) -> Self {
+        Self::open_after("", client, query, variables).await
+    }
+
+    /// As a browser comes back: the same request, and the last id in a header of its own.
+    pub(super) async fn open_after(last_id: &str, client: &Client, query: &str, variables: Value) -> Self {
+        let response = Self::ask(last_id, client, query, variables).await;
+        assert_eq!((response.status(), header(&response, "content-type")), (StatusCode::OK, EVENTS));
+        Self { response, read: String::new(), last_id: last_id.to_owned(), comments: 0 }
+    }
+
+    pub(super) async fn ask(last_id: &str, client: &Client, query: &str, variables: Value) -> Response {
         let request = reqwest::Client::new().post(client.url("/graphql")).header("accept", EVENTS);
         let request = request.bearer_auth(client.token.as_deref().unwrap_or_default());
-        let response = send(request.json(&json!({ "query": query, "variables": variables }))).await;
-        assert_eq!((response.status(), header(&response, "content-type")), (StatusCode::OK, EVENTS));
-        Self { response, read: String::new() }
+        let request = if last_id.is_empty() { request } else { request.header("last-event-id", last_id) };
+        send(request.json(&json!({ "query": query, "variables": variables }))).await
     }
 
     /// The next event: its name and what it carries. Comments, which keep the line open, are passed over.
-    async fn next(&mut self) -> Option<(String, Value)> {
+    pub(super) async fn next(&mut self) -> Option<(String, Value)> {
         loop {
-            if let Some((event, rest)) = self.read.split_once("\n\n") {
+            while let Some(event) = self.block() {
                 let field =
                     |name: &str| event.lines().find_map(|line| line.strip_prefix(name)).map(|text| text.trim().to_owned());
-                let (name, data) = (field("event:"), field("data:").unwrap_or_default());
-                self.read = rest.to_string();
-                let Some(name) = name else { continue };
-                return Some((name, serde_json::from_str(&data).unwrap_or_default()));
+                // Without any data, not even empty data, a browser passes an event over.
+                if let (Some(name), Some(data)) = (field("event:"), field("data:")) {
+                    return Some((name, serde_json::from_str(&data).unwrap_or_default()));
+                }
             }
-            let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.expect("nothing came").expect("a chunk")?;
-            self.read.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+            self.read_more().await?;
         }
     }
 
-    async fn result(&mut self) -> Value {
+    /// What stands before the next empty line, if that has come.
+    fn block(&mut self) -> Option<String> {
+        let (block, rest) = self.read.split_once("\n\n")?;
+        let (block, rest) = (block.to_owned(), rest.to_owned());
+        self.read = rest;
+        self.comments += usize::from(block.starts_with(':'));
+        if let Some(id) = block.lines().find_map(|line| line.strip_prefix("id: ")) {
+            id.clone_into(&mut self.last_id);
+        }
+        Some(block)
+    }
+
+    async fn read_more(&mut self) -> Option<()> {
+        let chunk = tokio::time::timeout(PATIENCE, self.response.chunk()).await.expect("nothing came").expect("a chunk")?;
+        self.read.push_str(std::str::from_utf8(&chunk).expect("UTF-8"));
+        Some(())
+    }
+
+    /// Reads until there is something that is no event: an id alone, or a comment.
+    pub(super) async fn until(&mut self, there: impl Fn(&Self) -> bool) {
+        while !there(self) {
+            if let Some(block) = self.block() {
+                assert!(!block.contains("event:"), "an event came first: {block}");
+                continue;
+            }
+            self.read_more().await.expect("the stream goes on");
+        }
+    }
+
+    pub(super) async fn result(&mut self) -> Value {
         let (name, mut result) = self.next().await.expect("an event");
         assert_eq!((name.as_str(), result.get("errors")), ("next", None), "{result:#}");
         result["data"].take()
@@ -165,7 +206,7 @@ async fn a_socket_lives_no_longer_than_its_token_and_not_at_all_without_a_good_o
     let app = TestApp::start().await;
     assert_eq!(Socket::begin(app.addr(), Some("nonsense")).await.closed().await, Some(4403));
     let staff = Viewer { subject: "staff".to_owned(), role: Role::Staff };
-    let sign = |seconds| Keys::hs256(&app.config.http.jwt_secret).sign(&staff, Time::now_utc(), Duration::from_secs(seconds));
+    let sign = |seconds| app.keys().sign(&staff, Time::now_utc(), Duration::from_secs(seconds));
     let mut lasting = Client::new(app.addr(), Some(sign(600).expect("a token"))).socket().await;
     let brief = Client::new(app.addr(), Some(sign(1).expect("a token"))).socket().await;
     assert_eq!(brief.closed().await, Some(4403));
@@ -184,7 +225,7 @@ async fn a_stream_of_events_lives_no_longer_than_its_token_either() {
     })
     .await;
     let staff = Viewer { subject: "staff".to_owned(), role: Role::Staff };
-    let token = Keys::hs256(&app.config.http.jwt_secret).sign(&staff, Time::now_utc(), Duration::from_secs(2));
+    let token = app.keys().sign(&staff, Time::now_utc(), Duration::from_secs(2));
     let brief = Client::new(app.addr(), Some(token.expect("a token")));
     let follow = "subscription($id: ID!) { productChanged(id: $id) { sku } }";
     let mut events = Events::open(&brief, follow, json!({ "id": tea })).await;

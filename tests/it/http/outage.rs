@@ -187,3 +187,52 @@ async fn one_connection_on_which_nothing_comes_any_more_does_not_stop_the_shop()
     postgres.close().await.expect("close");
     app.close().await;
 }
+
+#[tokio::test]
+async fn a_read_side_on_which_nothing_comes_any_more_is_told_to_be_away_within_a_bound() {
+    let app = TestApp::build().through_proxy().with("--operation-timeout", "60s").start().await;
+    let (_, ada) = app.customer("Ada").await;
+    let tea = app.product("TEA-1", 650, 10).await;
+    let order = ada.place(&[(&tea, 1)]).await.id;
+    app.seen(&order, 1).await;
+    let mut socket = ada.socket().await;
+    let follow = "subscription($id: ID!) { orderChanged(id: $id) { kind order { version } } }";
+    socket.subscribe("1", follow, json!({ "id": order })).await;
+    assert_eq!(socket.change().await["kind"], "SNAPSHOT");
+
+    app.wires().mongodb.silence();
+    let questions = [format!("{{ order(id: \"{order}\") {{ id }} }}"), "{ orders { totalCount } }".to_owned()];
+    let asked = std::time::Instant::now();
+    for (question, answer) in ask_all(&ada, &questions).await {
+        assert_eq!(answer["errors"].as_array().map(Vec::len), Some(1), "{question}: {answer:#}");
+        assert_away(&answer["errors"][0], READ_SIDE);
+    }
+    assert!(asked.elapsed() < std::time::Duration::from_secs(15), "{:?}", asked.elapsed());
+    let told = readiness(&app, StatusCode::SERVICE_UNAVAILABLE).await;
+    assert_eq!(told["parts"]["mongodb"], "does not answer", "{told:#}");
+    // Orders are taken all the while.
+    ada.pay(&order).await;
+    app.wires().mongodb.mend();
+    assert_eq!(socket.change().await, json!({ "kind": "CHANGE", "order": { "version": 2 } }));
+    readiness(&app, StatusCode::OK).await;
+    app.close().await;
+}
+
+#[tokio::test]
+async fn connections_to_the_read_side_that_a_router_has_forgotten_are_given_up() {
+    let app = TestApp::build().through_proxy().start().await;
+    let (_, ada) = app.customer("Ada").await;
+    let tea = app.product("TEA-1", 650, 10).await;
+    let order = ada.place(&[(&tea, 1)]).await.id;
+    app.seen(&order, 1).await;
+    app.wires().mongodb.forget();
+    // The projector, the feed and every question hold one of them; over new ones everything goes on.
+    ada.pay(&order).await;
+    until("the payment", || async {
+        let answer = ada.answer(&format!("{{ order(id: \"{order}\") {{ status }} }}"), json!({})).await;
+        if answer["data"]["order"]["status"] == "PAID" { Ok(()) } else { Err(answer) }
+    })
+    .await;
+    readiness(&app, StatusCode::OK).await;
+    app.close().await;
+}

@@ -99,8 +99,28 @@ async fn the_explorer_opens_with_the_demo_shops_people_signed_in() {
         assert_eq!(client.ask("{ products { totalCount } }", json!({})).await["products"]["totalCount"], 0, "{}", token["label"]);
     }
     assert_eq!(settings["headers"]["Authorization"], format!("Bearer {}", tokens[0]["token"].as_str().expect("a token")));
-    let asset = send(to(&app, Method::GET, "/graphiql/graphiql.js")).await;
+    // For a page that is open when its tokens end.
+    let again = send(to(&app, Method::GET, "/graphiql/settings.json")).await;
+    assert_eq!(header(&again, "cache-control"), "no-store", "it holds tokens");
+    let again: Value = again.json().await.expect("JSON");
+    let labels =
+        |settings: &Value| settings["tokens"].as_array().expect("tokens").iter().map(|t| t["label"].clone()).collect::<Vec<_>>();
+    assert_eq!(labels(&again), labels(&settings));
+    let client = Client::new(app.addr(), again["tokens"][0]["token"].as_str().map(str::to_owned));
+    assert_eq!(client.ask("{ products { totalCount } }", json!({})).await["products"]["totalCount"], 0);
+    let script = page.split("src=\"").nth(1).and_then(|rest| rest.split('"').next()).expect("a script");
+    let asset = send(to(&app, Method::GET, script)).await;
     assert_eq!((asset.status(), header(&asset, "x-content-type-options")), (StatusCode::OK, "nosniff"));
+    assert_eq!(header(&asset, "cache-control"), "public, max-age=31536000, immutable", "its name has a hash: {script}");
+    assert_eq!((header(&asset, "content-encoding"), header(&asset, "etag")), ("", ""), "nobody asked for it compressed");
+    let packed = send(to(&app, Method::GET, script).header("accept-encoding", "gzip, br")).await;
+    assert_eq!((header(&packed, "content-encoding"), header(&packed, "vary")), ("gzip", "accept-encoding"));
+    assert_eq!(header(&packed, "content-type"), header(&asset, "content-type"));
+    let (plain, packed) = (asset.bytes().await.expect("a script"), packed.bytes().await.expect("a script"));
+    assert!(packed.starts_with(&[0x1f, 0x8b]) && packed.len() * 2 < plain.len(), "{} of {}", packed.len(), plain.len());
+    let icon = send(to(&app, Method::GET, "/graphiql/favicon.svg")).await;
+    assert_eq!((icon.status(), header(&icon, "cache-control")), (StatusCode::OK, "no-cache"), "its name has none");
+    assert_eq!(send(to(&app, Method::GET, &format!("{script}.gz"))).await.status(), StatusCode::NOT_FOUND);
     for nothing in ["/graphiql/index.html", "/graphiql/../Cargo.toml", "/graphiql/%2e%2e/Cargo.toml", "/graphiql/none.js"] {
         assert_eq!(send(to(&app, Method::GET, nothing)).await.status(), StatusCode::NOT_FOUND, "{nothing}");
     }
@@ -110,7 +130,7 @@ async fn the_explorer_opens_with_the_demo_shops_people_signed_in() {
 #[tokio::test]
 async fn a_production_server_shows_neither_explorer_nor_schema_and_knows_no_development_token() {
     let app = TestApp::build().production().start().await;
-    for path in ["/graphiql", "/graphiql/graphiql.js", "/schema.graphql"] {
+    for path in ["/graphiql", "/graphiql/settings.json", "/graphiql/favicon.svg", "/schema.graphql"] {
         assert_eq!(send(to(&app, Method::GET, path)).await.status(), StatusCode::NOT_FOUND, "{path}");
     }
     for question in ["{ __schema { types { name } } }", "{ __type(name: \"Order\") { fields { name } } }"] {

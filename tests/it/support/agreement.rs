@@ -12,6 +12,7 @@ impl TestApp {
         assert_eq!(self.broken_streams().await, 0, "the log has every version of every stream once");
         let model = self.read_model().await;
         assert_eq!(model["waiting"], Vec::<Value>::new(), "nothing waits");
+        assert_eq!(model["parked"], Vec::<Value>::new(), "nothing stands still");
         let orders = &model["orders"];
         self.expect_the_same_orders(orders).await;
         for order in orders {

@@ -20,6 +20,7 @@ pub struct Build {
     roles: Vec<Part>,
     flags: Vec<String>,
     through_proxy: bool,
+    mongodb_uri: Option<String>,
 }
 
 /// The wires to the three servers, for tests that cut them.
@@ -48,15 +49,30 @@ impl Build {
         self
     }
 
+    /// As a deployment that trusts somebody else's keys has it: without `--dev` and without a secret.
+    pub fn trusting(mut self, flag: &str, value: &str) -> Self {
+        self.flags[0] = format!("{flag}={value}");
+        self
+    }
+
     /// With wires to the three servers that can be cut.
     pub fn through_proxy(mut self) -> Self {
         self.through_proxy = true;
         self
     }
 
+    /// On a MongoDB of its own.
+    pub fn mongodb(mut self, uri: String) -> Self {
+        self.mongodb_uri = Some(uri);
+        self
+    }
+
     pub async fn start(mut self) -> TestApp {
         let name = format!("t_{}", uuid::Uuid::now_v7().simple());
-        let parts = Parts::new(&name).await;
+        let mut parts = Parts::new(&name).await;
+        if let Some(uri) = self.mongodb_uri.take() {
+            parts.mongodb_uri = uri;
+        }
         let mut wires = None;
         if self.through_proxy {
             let (postgres, database_url) = through(&parts.database_url).await;
@@ -91,7 +107,12 @@ impl TestApp {
     }
 
     pub fn build() -> Build {
-        Build { roles: vec![Part::Api, Part::Relay, Part::Projector], flags: vec!["--dev".to_owned()], through_proxy: false }
+        Build {
+            roles: vec![Part::Api, Part::Relay, Part::Projector],
+            flags: vec!["--dev".to_owned()],
+            through_proxy: false,
+            mongodb_uri: None,
+        }
     }
 
     pub fn app(&self) -> &App {
@@ -100,6 +121,11 @@ impl TestApp {
 
     pub fn addr(&self) -> SocketAddr {
         self.app().addr.expect("the app has an API")
+    }
+
+    /// Where its servers are, for processes that join from outside.
+    pub fn parts(&self) -> &Parts {
+        &self.parts
     }
 
     pub fn wires(&self) -> &Wires {
@@ -131,6 +157,11 @@ impl TestApp {
         self.parts.open_broker(open).await;
     }
 
+    /// The projector's queues hold a few messages only, or as many as they like.
+    pub async fn narrow_queues(&self, narrow: bool) {
+        self.parts.narrow_queues(narrow).await;
+    }
+
     pub fn bus(&self) -> orderflow::bus::Settings {
         self.config.parts.bus.clone()
     }
@@ -148,7 +179,12 @@ impl TestApp {
 
     pub fn token(&self, subject: &str, role: Role) -> String {
         let viewer = Viewer { subject: subject.to_owned(), role };
-        Keys::hs256(&self.config.http.jwt_secret).sign(&viewer, Clock::system().now(), Duration::from_secs(600)).expect("a token")
+        self.keys().sign(&viewer, Clock::system().now(), Duration::from_secs(600)).expect("a token")
+    }
+
+    /// The keys that make this app's tokens.
+    pub fn keys(&self) -> Keys {
+        Keys::by_secret(&self.config.auth, &Clock::system())
     }
 
     pub fn admin(&self) -> Client {

@@ -72,13 +72,16 @@ impl TestApp {
             subjects.push(stream);
         }
         self.publish(markers).await;
-        let waiting = self.mongo().await.collection::<Document>("waiting");
+        let mongo = self.mongo().await;
+        let waiting = mongo.collection::<Document>(&live(&mongo, "waiting").await);
         until("the end of the queues", || async {
             let seen = waiting.count_documents(doc! { "stream": { "$in": &subjects } }).await.expect("count");
             if seen == subjects.len() as u64 { Ok(()) } else { Err(seen) }
         })
         .await;
         waiting.delete_many(doc! { "stream": { "$in": &subjects } }).await.expect("delete");
+        let parked = mongo.collection::<Document>(&live(&mongo, "parked").await);
+        parked.delete_many(doc! { "_id": { "$in": &subjects } }).await.expect("delete");
     }
 
     /// Waits until the read model has the newest version of every stream of the log.
@@ -144,14 +147,15 @@ impl TestApp {
 
     /// The events that wait, oldest of a stream first.
     pub async fn waiting(&self) -> Vec<Value> {
-        documents(&self.mongo().await, "waiting").await
+        let mongo = self.mongo().await;
+        documents(&mongo, &live(&mongo, "waiting").await).await
     }
 
     /// The whole read model.
     pub async fn read_model(&self) -> BTreeMap<&'static str, Vec<Value>> {
         let mongo = self.mongo().await;
         let mut all = BTreeMap::new();
-        for name in ["orders", "users", "products", "sales", "waiting"] {
+        for name in ["orders", "users", "products", "sales", "waiting", "parked"] {
             all.insert(name, documents(&mongo, &live(&mongo, name).await).await);
         }
         for name in ["changes", "positions"] {
@@ -171,7 +175,7 @@ impl TestApp {
 /// A message with a body of the caller's making.
 pub fn message(partition_key: Uuid, body: Vec<u8>) -> Outgoing {
     let id = Uuid::now_v7().to_string();
-    Outgoing { id, kind: "orderflow.test", partition_key, traceparent: None, published_at: 0, body }
+    Outgoing { id, kind: "orderflow.test".into(), partition_key, traceparent: None, published_at: 0, body }
 }
 
 /// The message that carries an event.

@@ -5,14 +5,16 @@ mod app;
 pub mod backstage;
 mod client;
 mod ledger;
+mod mongod;
 mod proxy;
 mod shop;
 mod socket;
 mod stack;
 
-pub use app::TestApp;
+pub use app::{Build, TestApp};
 pub use client::Client;
 pub use ledger::uuid_of;
+pub use mongod::Mongod;
 pub use proxy::Proxy;
 pub use shop::Placed;
 pub use socket::Socket;

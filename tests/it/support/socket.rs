@@ -21,6 +21,31 @@ impl Socket {
         socket
     }
 
+    /// A socket on which somebody is signed in, if there is anybody to connect to.
+    pub async fn attempt(addr: SocketAddr, token: &str) -> Option<Self> {
+        let mut request = format!("ws://{addr}/graphql").into_client_request().expect("a request");
+        request.headers_mut().insert("sec-websocket-protocol", "graphql-transport-ws".parse().expect("a header"));
+        let (stream, _) = connect_async(request).await.ok()?;
+        let mut socket = Self { stream };
+        let init = json!({ "type": "connection_init", "payload": { "authorization": format!("Bearer {token}") } });
+        socket.stream.send(Message::text(init.to_string())).await.ok()?;
+        (socket.heard().await?["type"] == "connection_ack").then_some(socket)
+    }
+
+    /// The next message of the protocol, or nothing when the other side is gone. Fails when nothing comes for too long.
+    pub async fn heard(&mut self) -> Option<Value> {
+        loop {
+            let message = tokio::time::timeout(PATIENCE, self.stream.next()).await.expect("nothing came");
+            if let Message::Text(text) = message?.ok()? {
+                let message: Value = serde_json::from_str(&text).expect("JSON");
+                if message["type"] != "ping" {
+                    return Some(message);
+                }
+                self.stream.send(Message::text(json!({ "type": "pong" }).to_string())).await.ok()?;
+            }
+        }
+    }
+
     /// Connects and says who it is, without hearing whether that is good enough.
     pub async fn begin(addr: SocketAddr, token: Option<&str>) -> Self {
         let mut request = format!("ws://{addr}/graphql").into_client_request().expect("a request");
@@ -69,6 +94,13 @@ impl Socket {
 
     pub async fn subscribe(&mut self, id: &str, query: &str, variables: Value) {
         self.send(json!({ "id": id, "type": "subscribe", "payload": { "query": query, "variables": variables } })).await;
+    }
+
+    /// Shows a fresh token on the open socket, and waits until it has been looked at.
+    pub async fn renew(&mut self, token: &str) {
+        let payload = json!({ "authorization": format!("Bearer {token}") });
+        self.send(json!({ "type": "ping", "payload": payload })).await;
+        assert_eq!(self.receive().await["type"], "pong");
     }
 
     pub async fn unsubscribe(&mut self, id: &str) {

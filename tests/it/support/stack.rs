@@ -5,7 +5,7 @@ use orderflow::command;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
 use std::env::var;
 
-fn address(name: &str) -> String {
+pub fn address(name: &str) -> String {
     var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`, or eval \"$(scripts/stack env test)\" first"))
 }
 
@@ -76,6 +76,14 @@ impl Parts {
             broker(reqwest::Method::DELETE, &format!("connections/{name}"), "").await;
         }
         found.len()
+    }
+
+    /// Lets each of the projector's queues hold a few messages only, or as many as it likes.
+    pub async fn narrow_queues(&self, narrow: bool) {
+        let policy = r#"{"pattern":"^orderflow[.]projector","apply-to":"queues",
+            "definition":{"max-length":4,"overflow":"reject-publish"}}"#;
+        let (method, body) = if narrow { (reqwest::Method::PUT, policy) } else { (reqwest::Method::DELETE, "") };
+        broker(method, &format!("policies/{}/narrow", self.name), body).await;
     }
 
     /// Lets nobody new into this vhost, or everybody again.

@@ -1,0 +1,140 @@
+//! The faults: a deck of all kinds, shuffled by the seed and dealt one after the other for as long as the run lasts. After each,
+//! the time is taken until somebody who puts goods on a shelf can see them there.
+
+mod carry_out;
+
+use crate::{
+    Failure,
+    lives::put,
+    load::{Shop, Till},
+    pause,
+    proxy::Proxy,
+    stack::Stack,
+};
+use rand::{Rng, SeedableRng, rngs::StdRng, seq::SliceRandom};
+use std::{
+    collections::BTreeMap,
+    sync::Arc,
+    time::{Duration, Instant},
+};
+
+/// What is down longer than this after a fault has not recovered.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Every kind of fault. (A full disk is not among them: it needs a file system of its own, which not every machine grants.)
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Kind {
+    KillProcess,
+    FreezeProcess,
+    EndProcess,
+    CrashPoint,
+    RollingRestart,
+    StepClock,
+    RestartPostgres,
+    KillPostgres,
+    RestartRabbitMq,
+    KillRabbitMq,
+    RestartMongoDb,
+    KillMongoDb,
+    StepDown,
+    CutWires,
+    SlowWires,
+    ForgottenWires,
+    FullQueue,
+    StalledCommits,
+    LateCommits,
+    IdleTransaction,
+}
+
+const DECK: [Kind; 27] = [
+    // What is cheap and bites comes more than once.
+    Kind::KillProcess,
+    Kind::KillProcess,
+    Kind::KillProcess,
+    Kind::FreezeProcess,
+    Kind::FreezeProcess,
+    Kind::EndProcess,
+    Kind::CrashPoint,
+    Kind::CrashPoint,
+    Kind::RollingRestart,
+    Kind::StepClock,
+    Kind::RestartPostgres,
+    Kind::KillPostgres,
+    Kind::RestartRabbitMq,
+    Kind::KillRabbitMq,
+    Kind::RestartMongoDb,
+    Kind::KillMongoDb,
+    Kind::StepDown,
+    Kind::CutWires,
+    Kind::CutWires,
+    Kind::SlowWires,
+    Kind::ForgottenWires,
+    Kind::FullQueue,
+    Kind::StalledCommits,
+    Kind::LateCommits,
+    Kind::LateCommits,
+    Kind::LateCommits,
+    Kind::IdleTransaction,
+];
+
+/// The wires to each server, in the order of [`crate::stack::Server`].
+pub struct Wires(pub [Proxy; 3]);
+
+/// What came of the schedule.
+#[derive(Debug, Default)]
+pub struct Dealt {
+    pub kinds: BTreeMap<Kind, u32>,
+    pub recoveries: Vec<Duration>,
+}
+
+pub struct Faults<'a> {
+    pub shop: &'a Arc<Shop>,
+    pub stack: &'a Stack,
+    pub wires: &'a Wires,
+    chance: StdRng,
+    till: Till,
+    /// Goods that nobody else puts on a shelf.
+    probe: String,
+}
+
+impl<'a> Faults<'a> {
+    pub fn new(shop: &'a Arc<Shop>, stack: &'a Stack, wires: &'a Wires) -> Self {
+        let mut till = Till::new(shop, "probe", 0);
+        till.patient = true;
+        let probe = shop.products().into_iter().next().map(|(id, _)| id).unwrap_or_default();
+        Self { shop, stack, wires, chance: StdRng::seed_from_u64(shop.seed), till, probe }
+    }
+
+    /// Deals until the time is over.
+    pub async fn deal(&mut self, time: Duration) -> Result<Dealt, Failure> {
+        let (mut dealt, over) = (Dealt::default(), Instant::now() + time);
+        let mut deck = Vec::new();
+        while Instant::now() < over {
+            let Some(kind) = deck.pop() else {
+                deck = DECK.to_vec();
+                deck.shuffle(&mut self.chance);
+                continue;
+            };
+            println!("  fault {kind:?}");
+            self.carry_out(kind).await?;
+            *dealt.kinds.entry(kind).or_default() += 1;
+            dealt.recoveries.extend(self.recovered(kind).await);
+            pause(Duration::from_millis(self.chance.random_range(500..2_500))).await;
+        }
+        Ok(dealt)
+    }
+
+    /// How long it takes until goods that are put on a shelf are seen there.
+    async fn recovered(&mut self, kind: Kind) -> Option<Duration> {
+        let since = Instant::now();
+        let receipt = put(self.shop, &mut self.till, &self.probe, 1).await?;
+        while !self.till.sees(self.shop, &receipt).await {
+            if since.elapsed() > PATIENCE {
+                self.shop.book.finds(format!("{PATIENCE:?} after {kind:?} goods that were put on a shelf are not seen there"));
+                return None;
+            }
+            pause(Duration::from_millis(50)).await;
+        }
+        Some(since.elapsed())
+    }
+}

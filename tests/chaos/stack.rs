@@ -1,0 +1,140 @@
+//! The three servers of a run: a native stack of its own, whose processes are stopped, killed and started again by their pids.
+
+use crate::{Failure, pause};
+use std::{
+    fs,
+    path::{Path, PathBuf},
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+/// How long a server may take to go after a signal before it is killed.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Server {
+    Postgres,
+    RabbitMq,
+    MongoDb,
+}
+
+impl Server {
+    fn name(self) -> &'static str {
+        match self {
+            Server::Postgres => "postgres",
+            Server::RabbitMq => "rabbitmq",
+            Server::MongoDb => "mongodb",
+        }
+    }
+
+    /// The signal of an orderly shutdown that does not wait for clients.
+    fn goodbye(self) -> &'static str {
+        if self == Server::Postgres { "INT" } else { "TERM" }
+    }
+}
+
+/// A stack that is up.
+pub struct Stack {
+    name: String,
+    /// What processes and servers said, kept when something was found.
+    pub logs: PathBuf,
+    pub database_url: String,
+    pub amqp_url: String,
+    pub mongodb_uri: String,
+    /// The broker's management API, with its password.
+    pub broker_api: String,
+}
+
+fn root() -> &'static Path {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+}
+
+impl Stack {
+    /// A fresh one; what an earlier run has left of it goes first.
+    pub async fn up(name: &str) -> Result<Self, Failure> {
+        let logs = root().join(".stack").join(format!("{name}-logs"));
+        let _ = fs::remove_dir_all(&logs);
+        fs::create_dir_all(&logs)?;
+        script("wipe", name).await?;
+        if let Err(error) = script("up", name).await {
+            let _ = script("wipe", name).await;
+            return Err(error);
+        }
+        let told = script("env", name).await?;
+        let value = |key: &str| {
+            let line = told.lines().find_map(|line| line.strip_prefix(&format!("export {key}='")));
+            line.and_then(|rest| rest.strip_suffix('\'')).map(str::to_owned).ok_or(format!("scripts/stack env has no {key}"))
+        };
+        Ok(Self {
+            name: name.to_owned(),
+            logs,
+            database_url: value("DATABASE_URL")?,
+            amqp_url: value("AMQP_URL")?,
+            mongodb_uri: value("MONGODB_URI")?,
+            broker_api: value("RABBITMQ_API")?,
+        })
+    }
+
+    fn folder(&self) -> PathBuf {
+        root().join(".stack").join(&self.name)
+    }
+
+    /// The pid of a server, if it is alive and the one that this stack started: the pid file names its start time too.
+    fn pid(&self, server: Server) -> Option<u32> {
+        let told = fs::read_to_string(self.folder().join(format!("{}.pid", server.name()))).ok()?;
+        let mut words = told.split_whitespace();
+        let (pid, started) = (words.next()?.parse().ok()?, words.next()?);
+        let stat = fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        let fields: Vec<_> = stat.rsplit_once(") ")?.1.split(' ').collect();
+        (fields.first() != Some(&"Z") && fields.get(19) == Some(&started)).then_some(pid)
+    }
+
+    /// Stops a server, by surprise or not, and starts it again.
+    pub async fn restart(&self, server: Server, by_surprise: bool) -> Result<(), Failure> {
+        if let Some(pid) = self.pid(server) {
+            signal(pid, if by_surprise { "KILL" } else { server.goodbye() });
+            let since = Instant::now();
+            while self.pid(server).is_some() {
+                if since.elapsed() > PATIENCE {
+                    signal(pid, "KILL");
+                }
+                pause(Duration::from_millis(50)).await;
+            }
+        }
+        script("up", &self.name).await.map(|_| ())
+    }
+
+    /// Everything down and wiped. The logs stay when there is a reason to read them.
+    pub async fn end(self, keep_logs: bool) -> Result<(), Failure> {
+        if keep_logs {
+            for entry in fs::read_dir(self.folder())?.flatten() {
+                let name = entry.file_name();
+                if name.to_string_lossy().contains(".log") {
+                    fs::copy(entry.path(), self.logs.join(&name))?;
+                }
+            }
+        } else {
+            let _ = fs::remove_dir_all(&self.logs);
+        }
+        script("wipe", &self.name).await.map(|_| ())
+    }
+}
+
+/// Runs scripts/stack and gives what it prints.
+async fn script(verb: &'static str, name: &str) -> Result<String, Failure> {
+    let name = name.to_owned();
+    let ended = tokio::task::spawn_blocking(move || {
+        let mut command = Command::new(root().join("scripts/stack"));
+        command.args([verb, &name]).current_dir(root()).stdin(Stdio::null()).output()
+    });
+    let ended = ended.await??;
+    if !ended.status.success() {
+        return Err(format!("scripts/stack {verb}: {}", String::from_utf8_lossy(&ended.stderr)).into());
+    }
+    Ok(String::from_utf8_lossy(&ended.stdout).into_owned())
+}
+
+/// Sends a signal to a process of ours. That it has just gone is no failure.
+pub fn signal(pid: u32, name: &str) {
+    let _ = Command::new("kill").args([&format!("-{name}"), &pid.to_string()]).stderr(Stdio::null()).status();
+}

@@ -1,6 +1,8 @@
 //! The composition root: the only place that sees both sides. It makes the parts, hands each what it needs, and starts the tasks
 //! of the roles that this process has.
 
+pub mod rebuild;
+
 use crate::{
     auth::Keys,
     clock::{Clock, Ids},
@@ -10,7 +12,10 @@ use crate::{
     graphql::{self, Writer},
     health::Beat,
     http::{Admission, Api, Checks, Health, Server, probes, router},
-    query::{Feed, Reader, Store, projector},
+    query::{
+        Feed, Reader, Store, StoreError,
+        projector::{self, Fold},
+    },
     shutdown::Shutdown,
     telemetry,
 };
@@ -66,7 +71,7 @@ pub async fn migrate(parts: &Parts, work: &Work) -> Result<(), StartError> {
     let (_, store) = connect(parts).await?;
     command::migrate(&parts.database_url).await.map_err(|e| StartError::Database(e.to_string()))?;
     crash::point("migration-between");
-    store.migrate(work.keep_changes).await.map_err(|e| StartError::Store(e.to_string()))
+    store.migrate(work.keep_changes, Fold::CURRENT.version).await.map_err(|e| StartError::Store(e.to_string()))
 }
 
 /// Starts the roles.
@@ -74,6 +79,14 @@ pub async fn migrate(parts: &Parts, work: &Work) -> Result<(), StartError> {
 /// # Errors
 /// Something that the process needs is not there.
 pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) -> Result<App, StartError> {
+    start_folding(config, roles, clock, ids, Fold::CURRENT).await
+}
+
+/// The same with a fold of the caller's making, as the next version may have one.
+///
+/// # Errors
+/// Something that the process needs is not there.
+pub async fn start_folding(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids, fold: Fold) -> Result<App, StartError> {
     let shutdown = Shutdown::new();
     // Nobody shows a token to a process without the API.
     let keys = if roles.contains(&Role::Api) {
@@ -86,7 +99,7 @@ pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) ->
     if !facts.migrated {
         return Err(StartError::NotMigrated);
     }
-    store.ping().await.map_err(|e| StartError::Store(e.to_string()))?;
+    know_generations(config, &store, &shutdown).await.map_err(|e| StartError::Store(e.to_string()))?;
     let committed = Arc::new(Notify::new());
     let has = |role| roles.contains(&role).then(Beat::default);
     let beats = Beats { relay: has(Role::Relay), projector: has(Role::Projector), feed: has(Role::Api) };
@@ -109,8 +122,11 @@ pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) ->
     if let Some(beat) = &beats.projector {
         store.keep_changes(config.work.keep_changes).await.map_err(|e| StartError::Store(e.to_string()))?;
         let (batch, tail) = (config.work.projector_batch, config.work.parked_tail);
-        let settings = projector::Settings { bus: config.parts.bus.clone(), batch, tail };
-        shutdown.supervise("parked events", projector::watch(store.clone(), clock.clone(), shutdown.clone()));
+        let settings = projector::Settings { bus: config.parts.bus.clone(), batch, tail, fold };
+        shutdown.supervise("parked events", projector::watch(store.clone(), fold, clock.clone(), shutdown.clone()));
+        let rebuilder = rebuild::Rebuilder::new(&database, &store, settings.clone(), config.work.relay_shards, clock, ids);
+        let requests = command::RebuildRequests::new(&database);
+        shutdown.supervise("rebuilds", rebuild::requests::run(rebuilder, requests, clock.clone(), shutdown.clone()));
         let task = projector::run(store.clone(), settings, clock.clone(), beat.clone(), shutdown.clone());
         shutdown.supervise("projector", task);
     }
@@ -122,12 +138,24 @@ pub async fn start(config: &Config, roles: &[Role], clock: &Clock, ids: &Ids) ->
             shutdown.supervise("backlog", backlog.clone().watch(database.clone(), shutdown.clone()));
             let bus = Bus::start(&database, config.work.command, clock, ids, &committed, &backlog, &shutdown);
             let writer = Writer { bus, clock: clock.clone(), ids: ids.clone() };
-            let executor = graphql::executor(writer, reader.clone(), &config.http.limits)?;
+            let requests = command::RebuildRequests::new(&database);
+            let rebuilds = graphql::Rebuilds { requests, fold: fold.version, clock: clock.clone(), ids: ids.clone() };
+            let executor = graphql::executor(writer, rebuilds, reader.clone(), &config.http.limits)?;
             Some(serve_api(config, executor, keys, health, clock).await?)
         }
         _ => serve_probes(config, health).await,
     };
     Ok(App { addr, shutdown, reader, store, database })
+}
+
+/// Looks which read models there are, and goes on looking.
+async fn know_generations(config: &Config, store: &Store, shutdown: &Shutdown) -> Result<(), StoreError> {
+    // A read model from before there were generations is the first one, of the first fold.
+    store.register(1).await?;
+    let known = config.parts.bus.generations.clone();
+    known.set(store.look().await?.ids());
+    shutdown.supervise("generations", projector::keep_known(store.clone(), known, shutdown.clone()));
+    Ok(())
 }
 
 struct Beats {

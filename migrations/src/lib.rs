@@ -6,6 +6,7 @@ use sea_orm_migration::prelude::*;
 
 mod m20261123_000001_write_model;
 mod m20261124_000001_streams_by_key;
+mod m20261124_000002_rebuild_requests;
 
 /// Every migration, oldest first.
 pub struct Migrator;
@@ -13,6 +14,10 @@ pub struct Migrator;
 #[async_trait::async_trait]
 impl MigratorTrait for Migrator {
     fn migrations() -> Vec<Box<dyn MigrationTrait>> {
-        vec![Box::new(m20261123_000001_write_model::Migration), Box::new(m20261124_000001_streams_by_key::Migration)]
+        vec![
+            Box::new(m20261123_000001_write_model::Migration),
+            Box::new(m20261124_000001_streams_by_key::Migration),
+            Box::new(m20261124_000002_rebuild_requests::Migration),
+        ]
     }
 }

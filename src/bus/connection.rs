@@ -1,6 +1,6 @@
 //! One connection to the broker, and when to try again after losing it.
 
-use super::{BusError, topology};
+use super::{BusError, Generations, topology};
 use lapin::{Channel, Connection, ConnectionProperties, uri::AMQPUri};
 use std::time::Duration;
 
@@ -11,6 +11,8 @@ pub struct Settings {
     /// Queues, and so consumers that can work in parallel. Fixed for the life of a deployment: with another number, keys move to
     /// other queues, and their order is only kept if the old ones are empty first.
     pub partitions: u16,
+    /// The generations of the read model whose queues must be there before anything is published.
+    pub generations: Generations,
 }
 
 /// How long the broker may take to accept a connection, and how long a confirm may take.
@@ -18,9 +20,14 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Connects and declares the topology, which is idempotent: whoever comes first makes it.
 pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connection, BusError> {
+    connect_with(settings, name, &settings.generations.ids()).await
+}
+
+/// The same, with the queues of these generations.
+pub(super) async fn connect_with(settings: &Settings, name: &str, generations: &[i32]) -> Result<Connection, BusError> {
     let connecting = async {
         let connection = open(settings, name).await?;
-        topology::declare(&connection, settings.partitions).await?;
+        topology::declare(&connection, settings.partitions, generations).await?;
         Ok(connection)
     };
     tokio::time::timeout(PATIENCE, connecting).await.map_err(|_| BusError::Timeout(PATIENCE))?
@@ -68,13 +75,16 @@ impl Backoff {
     }
 }
 
-/// Connects and declares the topology: everything that relay and projector need of the broker. (lapin does not tell the broker's
-/// version.)
+/// Connects and declares what all generations share, and for a moment an exchange like a projector's: everything that relay and
+/// projector need of the broker. Nobody here knows which generations there are, and queues of one that is gone would only fill.
+/// (lapin does not tell the broker's version.)
 ///
 /// # Errors
 /// The broker is away, refuses, or does not answer in time.
 pub async fn check(settings: &Settings) -> Result<(), BusError> {
-    let connection = connect(settings, "doctor").await?;
+    let connection = connect_with(settings, "doctor", &[]).await?;
+    let channel = connection.create_channel().await?;
+    topology::check(&channel).await?;
     connection.close(200, "checked".into()).await?;
     Ok(())
 }

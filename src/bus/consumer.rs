@@ -20,7 +20,17 @@ pub struct Received {
     pub body: Vec<u8>,
     /// Milliseconds since 1970.
     pub published_at: Option<i64>,
+    /// Set when this is no event but a mark of [`super::Queues::mark`].
+    pub mark: Option<String>,
     tag: u64,
+}
+
+#[cfg(test)]
+impl Received {
+    /// A message, or a mark, of a partition.
+    pub fn of(partition: u16, mark: Option<&str>) -> Self {
+        Self { partition, body: Vec::new(), published_at: None, mark: mark.map(str::to_owned), tag: 0 }
+    }
 }
 
 /// Messages to be worked on together; in order within each partition.
@@ -29,7 +39,8 @@ pub struct Batch(pub Vec<Received>);
 
 type Deliveries = Pin<Box<dyn Stream<Item = (u16, lapin::Result<Delivery>)> + Send>>;
 
-/// A consumer of every partition, good until its first error. Of several consumers the broker lets one work on each queue.
+/// A consumer of every partition of one generation, good until its first error. Of several the broker lets one work on each
+/// queue.
 pub struct Consumer {
     connection: Connection,
     /// One channel a partition: delivery tags count by channel, so one acknowledgement covers a partition's whole part of a
@@ -43,8 +54,8 @@ impl Consumer {
     ///
     /// # Errors
     /// The broker is away, refuses, or does not answer in time.
-    pub async fn connect(settings: &Settings, batch: u16) -> Result<Self, BusError> {
-        let connection = connection::connect(settings, "projector").await?;
+    pub async fn connect(settings: &Settings, generation: i32, batch: u16) -> Result<Self, BusError> {
+        let connection = connection::connect_with(settings, "projector", &[generation]).await?;
         let mut channels = BTreeMap::new();
         let mut all = Vec::new();
         for partition in 0..settings.partitions {
@@ -52,8 +63,8 @@ impl Consumer {
             // Twice a batch, so that the next is here when the last is done. Not global: the limit is this consumer's.
             channel.basic_qos(batch.saturating_mul(2), BasicQosOptions { global: false }).await?;
             let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
-            let consumer =
-                channel.basic_consume(topology::queue(partition).into(), "".into(), options, FieldTable::default()).await?;
+            let queue = topology::queue(generation, partition);
+            let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
             channels.insert(partition, channel);
             let tagged = consumer.map(move |delivery| (partition, delivery)).chain(stream::once(async move {
                 // A cancelled consumer (its queue was deleted, its node went away) must not look like an idle one.
@@ -78,7 +89,8 @@ impl Consumer {
                     Some(AMQPValue::LongLongInt(millis)) => Some(*millis),
                     _ => None,
                 });
-            batch.push(Received { partition, body: delivery.data, published_at, tag: delivery.delivery_tag });
+            let mark = mark(&delivery);
+            batch.push(Received { partition, body: delivery.data, published_at, mark, tag: delivery.delivery_tag });
         }
         Ok(Batch(batch))
     }
@@ -117,5 +129,12 @@ impl Consumer {
         if tokio::time::timeout(std::time::Duration::from_secs(2), goodbye).await.is_err() {
             tracing::debug!("the broker did not say goodbye in time");
         }
+    }
+}
+
+fn mark(delivery: &Delivery) -> Option<String> {
+    match delivery.properties.headers().as_ref()?.inner().get(topology::MARK_HEADER)? {
+        AMQPValue::LongString(text) => Some(text.to_string()),
+        _ => None,
     }
 }

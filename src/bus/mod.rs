@@ -3,16 +3,18 @@
 //! lapin's own recovery is not used: it is off by default and reported not to work in 4.x (amqp-rs/lapin#450). A link here is
 //! used until its first error and then thrown away; whoever used it connects anew, after [`Backoff`].
 
-mod backlog;
 mod connection;
 mod consumer;
+mod generations;
 mod publisher;
+mod queues;
 mod topology;
 
-pub use backlog::Backlog;
 pub use connection::{Backoff, Settings, check};
 pub use consumer::{Batch, Consumer, Received};
+pub use generations::Generations;
 pub use publisher::{Outgoing, Publisher};
+pub use queues::{Backlog, Queues};
 
 /// What went wrong with the broker, for the log.
 #[derive(Debug, thiserror::Error)]
@@ -25,4 +27,6 @@ pub enum BusError {
     Timeout(std::time::Duration),
     #[error("the broker ended the consumer")]
     Ended,
+    #[error("the broker did not take a mark: the queue {0} is full or missing")]
+    Refused(String),
 }

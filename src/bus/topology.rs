@@ -1,7 +1,7 @@
 //! Exchanges and queues, every option with its reason.
 //!
 //! ```text
-//! orderflow.events (topic) ──#──▶ orderflow.partitions (consistent hash by header "partitionkey")
+//! orderflow.events (topic) ──#──▶ orderflow.partitions (consistent hash by header "partitionkey"), one a generation
 //!        └── other services bind                    ├──▶ orderflow.projector.0 ┐ quorum, single active consumer
 //!            queues of their own                    └──▶ orderflow.projector.n ┘   └── over the delivery limit ──▶
 //orderflow.dead
@@ -9,62 +9,115 @@
 //!
 //! A consistent hash keeps everything of one key in one queue, and a single active consumer keeps a queue in order while
 //! consumers come and go: order and parallelism together (recommended by a maintainer in rabbitmq/rabbitmq-server#4974).
+//!
+//! Every generation of the read model has a hash exchange and queues of its own, so that each gets every event and none takes
+//! another's. The first has the names from before there were several; the third has `orderflow.partitions.3` and
+//! `orderflow.projector.3.0`.
 
 use super::BusError;
 use lapin::{
     Channel, Connection, ExchangeKind,
-    options::{ExchangeBindOptions, ExchangeDeclareOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{
+        ExchangeBindOptions, ExchangeDeclareOptions, ExchangeDeleteOptions, QueueBindOptions, QueueDeclareOptions,
+        QueueDeleteOptions,
+    },
     types::{AMQPValue, FieldTable},
 };
 
 /// Where events are published, by type: other services may bind queues of their own with patterns such as `orderflow.order.#`.
 pub(super) const EVENTS: &str = "orderflow.events";
-/// Spreads events over the projector's queues.
+/// The generation from before there were several.
+const FIRST: i32 = 1;
+/// Spreads events over the queues of a projector.
 const PARTITIONS: &str = "orderflow.partitions";
 /// Takes what a queue gave up on; empty in a healthy system, and an operator's concern otherwise.
 const DEAD: &str = "orderflow.dead";
 /// The header by which partitions are chosen.
 pub(super) const PARTITION_HEADER: &str = "partitionkey";
+/// The header of a message that is no event: whoever works on the queue has come to this place.
+pub(super) const MARK_HEADER: &str = "orderflowmark";
 
-pub(super) fn queue(partition: u16) -> String {
-    format!("orderflow.projector.{partition}")
+pub(super) fn queue(generation: i32, partition: u16) -> String {
+    match generation {
+        FIRST => format!("orderflow.projector.{partition}"),
+        later => format!("orderflow.projector.{later}.{partition}"),
+    }
 }
 
-pub(super) async fn declare(connection: &Connection, partitions: u16) -> Result<(), BusError> {
-    let channel = connection.create_channel().await?;
-    // Everything survives a restart of the broker, and nothing goes away because nobody uses it for a while.
-    let exchange = ExchangeDeclareOptions { passive: false, durable: true, auto_delete: false, internal: false, nowait: false };
-    // Nobody publishes to the inner exchanges directly.
-    let inner = ExchangeDeclareOptions { internal: true, ..exchange };
-    let queue_options =
-        QueueDeclareOptions { passive: false, durable: true, exclusive: false, auto_delete: false, nowait: false };
-    let none = FieldTable::default;
+/// The hash exchange of a generation.
+fn hash(generation: i32) -> String {
+    match generation {
+        FIRST => PARTITIONS.to_owned(),
+        later => format!("{PARTITIONS}.{later}"),
+    }
+}
 
-    channel.exchange_declare(DEAD.into(), ExchangeKind::Fanout, inner, none()).await?;
+// Everything survives a restart of the broker, and nothing goes away because nobody uses it for a while.
+const EXCHANGE: ExchangeDeclareOptions =
+    ExchangeDeclareOptions { passive: false, durable: true, auto_delete: false, internal: false, nowait: false };
+// Nobody publishes to the inner exchanges directly.
+const INNER: ExchangeDeclareOptions = ExchangeDeclareOptions { internal: true, ..EXCHANGE };
+const QUEUE: QueueDeclareOptions =
+    QueueDeclareOptions { passive: false, durable: true, exclusive: false, auto_delete: false, nowait: false };
+
+/// Declares what everybody shares, and the queues of these generations.
+pub(super) async fn declare(connection: &Connection, partitions: u16, generations: &[i32]) -> Result<(), BusError> {
+    let channel = connection.create_channel().await?;
+    let none = FieldTable::default;
+    channel.exchange_declare(DEAD.into(), ExchangeKind::Fanout, INNER, none()).await?;
     let mut dead = none();
     dead.insert("x-queue-type".into(), text("quorum"));
-    channel.queue_declare(DEAD.into(), queue_options, dead).await?;
+    channel.queue_declare(DEAD.into(), QUEUE, dead).await?;
     channel.queue_bind(DEAD.into(), DEAD.into(), "".into(), QueueBindOptions::default(), none()).await?;
-
-    channel.exchange_declare(EVENTS.into(), ExchangeKind::Topic, exchange, none()).await?;
-    let mut hash = none();
-    hash.insert("hash-header".into(), text(PARTITION_HEADER));
-    channel.exchange_declare(PARTITIONS.into(), ExchangeKind::Custom("x-consistent-hash".into()), inner, hash).await?;
-    channel.exchange_bind(PARTITIONS.into(), EVENTS.into(), "#".into(), ExchangeBindOptions::default(), none()).await?;
-
-    for partition in 0..partitions {
-        let name = queue(partition);
-        channel.queue_declare(name.as_str().into(), queue_options, arguments()).await?;
-        // With this exchange the binding key is a weight: every queue gets an equal share.
-        channel.queue_bind(name.into(), PARTITIONS.into(), "1".into(), QueueBindOptions::default(), none()).await?;
+    channel.exchange_declare(EVENTS.into(), ExchangeKind::Topic, EXCHANGE, none()).await?;
+    for generation in generations {
+        declare_generation(&channel, partitions, *generation).await?;
     }
     channel.close(200, "declared".into()).await?;
     Ok(())
 }
 
+async fn declare_generation(channel: &Channel, partitions: u16, generation: i32) -> Result<(), BusError> {
+    let none = FieldTable::default;
+    let exchange = hash(generation);
+    let mut header = none();
+    header.insert("hash-header".into(), text(PARTITION_HEADER));
+    let kind = ExchangeKind::Custom("x-consistent-hash".into());
+    channel.exchange_declare(exchange.as_str().into(), kind, INNER, header).await?;
+    for partition in 0..partitions {
+        let name = queue(generation, partition);
+        channel.queue_declare(name.as_str().into(), QUEUE, arguments()).await?;
+        // With this exchange the binding key is a weight: every queue gets an equal share.
+        channel.queue_bind(name.into(), exchange.as_str().into(), "1".into(), QueueBindOptions::default(), none()).await?;
+    }
+    // Last, so that the first event finds every queue in its place.
+    channel.exchange_bind(exchange.into(), EVENTS.into(), "#".into(), ExchangeBindOptions::default(), none()).await?;
+    Ok(())
+}
+
+/// Removes the queues of a generation with all that is in them. Removing twice is removing once.
+pub(super) async fn remove(channel: &Channel, partitions: u16, generation: i32) -> Result<(), BusError> {
+    // The exchange first: nothing new comes to queues that are about to go.
+    channel.exchange_delete(hash(generation).into(), ExchangeDeleteOptions { if_unused: false, nowait: false }).await?;
+    for partition in 0..partitions {
+        let options = QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
+        channel.queue_delete(queue(generation, partition).into(), options).await?;
+    }
+    Ok(())
+}
+
+/// Whether the broker knows the kind of exchange that spreads events.
+pub(super) async fn check(channel: &Channel) -> Result<(), BusError> {
+    let kind = ExchangeKind::Custom("x-consistent-hash".into());
+    let options = ExchangeDeclareOptions { durable: false, auto_delete: true, ..INNER };
+    channel.exchange_declare("orderflow.check".into(), kind, options, FieldTable::default()).await?;
+    let gone = ExchangeDeleteOptions { if_unused: false, nowait: false };
+    Ok(channel.exchange_delete("orderflow.check".into(), gone).await?)
+}
+
 /// Looks whether the exchange for events is there; the broker answers from memory.
 pub(super) async fn look(channel: &Channel) -> Result<(), BusError> {
-    let look = ExchangeDeclareOptions { passive: true, durable: true, auto_delete: false, internal: false, nowait: false };
+    let look = ExchangeDeclareOptions { passive: true, ..EXCHANGE };
     Ok(channel.exchange_declare(EVENTS.into(), ExchangeKind::Topic, look, FieldTable::default()).await?)
 }
 

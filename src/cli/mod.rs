@@ -3,6 +3,7 @@
 mod doctor;
 mod import;
 mod parked;
+mod rebuild;
 mod serve;
 mod token;
 mod verify;
@@ -46,6 +47,8 @@ enum Run {
     /// What stands still in the read model: list it, look at it, retry it, or set an event aside
     #[command(subcommand)]
     Parked(parked::Parked),
+    /// Builds the read model anew from the event log beside the live one, and switches; --undo switches back
+    Rebuild(Box<rebuild::Rebuild>),
     /// Makes a token for development
     Token(token::Token),
     /// Prints the GraphQL schema
@@ -61,6 +64,7 @@ impl Run {
             Run::Serve(serve) => serve.check().err(),
             Run::Migrate(both) | Run::Demo(DemoArgs { both, .. }) => both.check().err(),
             Run::Doctor(doctor) => doctor.check().err(),
+            Run::Rebuild(rebuild) => rebuild.check().err(),
             Run::Import(_) | Run::Verify(_) | Run::Parked(_) | Run::Token(_) | Run::Schema => None,
         }
     }
@@ -76,11 +80,16 @@ struct Both {
 
 impl Both {
     fn check(&self) -> Result<(Parts, Work), ConfigError> {
-        match (Config::parts(&self.parts), Config::work(&self.work)) {
-            (Ok(parts), Ok(work)) => Ok((parts, work)),
-            (Err(parts), Err(work)) => Err(parts.and(work)),
-            (Err(problems), _) | (_, Err(problems)) => Err(problems),
-        }
+        both(&self.parts, &self.work)
+    }
+}
+
+/// Both, or all that is wrong with either.
+fn both(parts: &PartsOptions, work: &WorkOptions) -> Result<(Parts, Work), ConfigError> {
+    match (Config::parts(parts), Config::work(work)) {
+        (Ok(parts), Ok(work)) => Ok((parts, work)),
+        (Err(parts), Err(work)) => Err(parts.and(work)),
+        (Err(problems), _) | (_, Err(problems)) => Err(problems),
     }
 }
 
@@ -125,6 +134,7 @@ pub fn run(cli: Cli) -> Result<(), Failure> {
             Run::Import(import) => import.run().await,
             Run::Verify(verify) => verify.run().await,
             Run::Parked(parked) => parked.run().await,
+            Run::Rebuild(rebuild) => rebuild.run().await,
             Run::Token(token) => token.run(),
             Run::Schema => say(&graphql::sdl()),
             Run::Doctor(doctor) => doctor.run().await,

@@ -11,7 +11,7 @@ use crate::{
     event::Stream,
     query::{
         Cause, Store,
-        projector::{Discard, Group, Head, Operator, Retried, SetAside, stream_named},
+        projector::{Discard, Fold, Group, Head, Operator, Retried, SetAside, stream_named},
     },
 };
 use clap::{Args, Subcommand};
@@ -90,12 +90,12 @@ impl Parked {
 async fn operator(options: &PartsOptions) -> Result<(Operator, Parts), Failure> {
     let parts = Config::parts(options)?;
     let store = Store::connect(&parts.mongodb_uri, 4).await?;
-    Ok((Operator::new(store, Clock::system()), parts))
+    Ok((Operator::new(store, Fold::CURRENT, Clock::system()), parts))
 }
 
 /// What stands still, a line a cause, for `doctor`.
 pub async fn notes(store: &Store) -> Vec<String> {
-    let groups = Operator::new(store.clone(), Clock::system()).groups().await.unwrap_or_default();
+    let groups = Operator::new(store.clone(), Fold::CURRENT, Clock::system()).groups().await.unwrap_or_default();
     let note = |group: &Group| {
         let Group { cause, aggregates, events, .. } = group;
         format!("parked: aggregates {aggregates}, events {events}, cause {cause}; see `orderflow parked list`")

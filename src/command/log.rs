@@ -42,6 +42,8 @@ pub struct Recorded {
     pub version: i64,
     /// The event, or why this version of orderflow cannot read it. The projector parks such a one.
     pub envelope: Result<Envelope, Unreadable>,
+    /// The message as the relay sends it, if the event cannot be read; else nothing.
+    pub message: Vec<u8>,
 }
 
 /// Why the log could not be read.
@@ -88,6 +90,22 @@ impl EventLog {
     /// The log cannot be read.
     pub async fn page_of(&self, partition_key: Uuid, after: Option<&Head>, limit: u32) -> Result<Vec<Head>, LogError> {
         Ok(store::heads_page(&self.0.0, after, Some(partition_key), limit.min(STREAMS)).await?)
+    }
+
+    /// About how many events there are: positions that were handed out and never used count too.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub async fn size(&self) -> Result<i64, LogError> {
+        Ok(store::log_size(&self.0).await?)
+    }
+
+    /// Whether nothing up to this position waits to be published.
+    ///
+    /// # Errors
+    /// The outbox cannot be read.
+    pub async fn published(&self, upto: i64) -> Result<bool, LogError> {
+        Ok(store::published(&self.0, upto).await?)
     }
 
     /// How many streams there are.

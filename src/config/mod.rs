@@ -187,6 +187,7 @@ fn parts(options: &PartsOptions, problems: &mut Problems) -> Parts {
         bus: bus::Settings {
             url: problems.url("AMQP_URL", options.amqp_url.as_deref(), &["amqp://", "amqps://"]),
             partitions: problems.number("ORDERFLOW_PARTITIONS", &options.partitions, 1, 256),
+            generations: bus::Generations::default(),
         },
     }
 }

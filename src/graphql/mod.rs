@@ -17,7 +17,7 @@ pub use context::{Caller, Limits, PayloadWait};
 pub use documents::Documents;
 pub use error::ErrorCode;
 pub use executor::{BadSchema, Executor, OperationKind, Prepared, Question, never_executed};
-pub use mutation::Writer;
+pub use mutation::{Rebuilds, Writer};
 pub use resume::Places;
 
 use crate::query::Reader;
@@ -30,9 +30,10 @@ type OrderflowSchema = Schema<query::QueryRoot, mutation::MutationRoot, subscrip
 ///
 /// # Errors
 /// The schema's own definition cannot be read back: a bug.
-pub fn executor(writer: Writer, reader: Reader, limits: &Limits) -> Result<Executor, BadSchema> {
+pub fn executor(writer: Writer, rebuilds: Rebuilds, reader: Reader, limits: &Limits) -> Result<Executor, BadSchema> {
     let mut builder = builder()
         .data(writer)
+        .data(rebuilds)
         .data(reader)
         .data(limits.payload_wait)
         // The executor validates and limits; this stands above its limit of depth.

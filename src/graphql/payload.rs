@@ -76,6 +76,26 @@ pub enum CommandErrorCode {
     QuantityExceeded,
 }
 
+/// The proof that a wish for a rebuild was kept.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct RebuildReceipt {
+    /// The id under which it was kept: the client's own, or one made for it.
+    pub command_id: ID,
+    /// When it was asked for.
+    pub requested_at: DateTime,
+    /// Whether it was kept before, by an earlier sending of the same command.
+    pub replayed: bool,
+}
+
+/// What became of a wish for a rebuild. How far it is, rebuildProgress tells.
+#[derive(Debug, Clone, SimpleObject)]
+pub struct RebuildReadModelPayload {
+    /// Present when the wish was kept.
+    pub receipt: Option<RebuildReceipt>,
+    /// The reasons for a refusal; empty when the wish was kept.
+    pub errors: Vec<CommandError>,
+}
+
 /// What a mutation came to, before it is asked for more.
 #[derive(Debug, Clone)]
 pub struct Answer {

@@ -4,7 +4,7 @@ use super::{
     context::{reader, viewer},
     error::query_error,
     resume::Teller,
-    types::{Order, OrderEvent, OrderFilterInput, Product, int, parse_id},
+    types::{Order, OrderEvent, OrderFilterInput, Product, RebuildProgress, int, parse_id},
 };
 use crate::query::{OrderUpdate, UpdateKind};
 use async_graphql::{Context, Enum, ID, Result, SimpleObject, Subscription};
@@ -104,5 +104,12 @@ impl SubscriptionRoot {
         viewer(ctx)?;
         let updates = reader(ctx)?.product_changed(parse_id(&id)?);
         Ok(updates.map(|update| update.map(Product::from).map_err(query_error)))
+    }
+
+    /// The last rebuild of the read model or the one that is being done: how far it is now, then whenever it has come further, to
+    /// its end. For administrators.
+    async fn rebuild_progress(&self, ctx: &Context<'_>) -> Result<impl Stream<Item = Result<RebuildProgress>> + use<>> {
+        let progress = reader(ctx)?.rebuild_progress(viewer(ctx)?).map_err(query_error)?;
+        Ok(progress.map(|seen| seen.map(RebuildProgress::from).map_err(query_error)))
     }
 }

@@ -95,7 +95,7 @@ impl Reader {
             Stream::User(id) => (names::USERS, id.to_string()),
             Stream::Product(id) | Stream::Stock(id) => (names::PRODUCTS, id.to_string()),
         };
-        let documents = self.store.collection::<Seen>(collection);
+        let documents = self.store.live().await?.collection::<Seen>(collection);
         let fields = doc! { "version": 1, "stockVersion": 1, "stock": 1 };
         let find = documents.find_one(doc! { "_id": id }).projection(fields);
         let Some(seen) = answer(find).await? else { return Ok(false) };
@@ -114,7 +114,7 @@ impl Reader {
             .iter()
             .map(|mark| doc! { "_id": mark.product_id.to_string(), "stockVersion": { "$gte": mark.version } })
             .collect();
-        let products = self.store.collection::<Document>(names::PRODUCTS);
+        let products = self.store.live().await?.collection::<Document>(names::PRODUCTS);
         let reached = answer(products.count_documents(doc! { "$or": behind })).await?;
         Ok(usize::try_from(reached).is_ok_and(|reached| reached == marks.len()))
     }

@@ -12,6 +12,7 @@ mod orders;
 mod page;
 mod products;
 pub mod projector;
+pub mod rebuild;
 mod sales;
 mod store;
 mod users;
@@ -24,7 +25,7 @@ pub use orders::{HistoryPage, OrderSort};
 pub use page::{Direction, Page, PageArgs};
 pub use products::ProductSort;
 pub use sales::{Bucket, Granularity};
-pub use store::{Store, StoreError};
+pub use store::{GOOD_FOR, Generation, Registry, Store, StoreError};
 pub use view::{
     Cause, CustomerView, EventKind, EventView, LineView, OrderView, Parked, ProductView, ShipmentView, Summary, UserView,
 };

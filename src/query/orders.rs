@@ -60,7 +60,7 @@ impl Reader {
     pub async fn order(&self, viewer: &Viewer, id: OrderId) -> Result<Option<OrderView>, QueryError> {
         let Ok(mut filter) = OrderFilter::default().query(viewer) else { return Ok(None) };
         filter.insert("_id", id.to_string());
-        let orders = self.store.collection::<OrderView>(names::ORDERS);
+        let orders = self.store.live().await?.collection::<OrderView>(names::ORDERS);
         Ok(answer(orders.find_one(filter).projection(without_history())).await?)
     }
 
@@ -81,7 +81,7 @@ impl Reader {
         if plan.is_empty() {
             return Ok(plan.page(Vec::new(), |_: &OrderView| String::new()));
         }
-        let orders = self.store.collection::<OrderView>(names::ORDERS);
+        let orders = self.store.live().await?.collection::<OrderView>(names::ORDERS);
         let find = orders.find(plan.filter.clone()).projection(without_history()).sort(plan.sort.clone()).limit(plan.limit);
         let found: Vec<OrderView> = answer(async { find.max_time(SERVER).await?.try_collect().await }).await?;
         Ok(plan.page(found, |order| page::cursor(key, &sort.value(order), &order.id.to_string())))
@@ -90,7 +90,7 @@ impl Reader {
     /// How many orders there are in a list.
     pub async fn count_orders(&self, viewer: &Viewer, filter: &OrderFilter) -> Result<u64, QueryError> {
         let Ok(query) = filter.query(viewer) else { return Ok(0) };
-        let orders = self.store.collection::<OrderView>(names::ORDERS);
+        let orders = self.store.live().await?.collection::<OrderView>(names::ORDERS);
         let mut count = orders.count_documents(query.clone()).max_time(SERVER);
         // Without a filter the count would read every document; by the index of ids it reads only that.
         if query.is_empty() {
@@ -115,7 +115,7 @@ impl Reader {
                 "history": { "$slice": slice.to_vec() },
             } },
         ];
-        let orders = self.store.collection::<Document>(names::ORDERS);
+        let orders = self.store.live().await?.collection::<Document>(names::ORDERS);
         let find = orders.aggregate(pipeline).max_time(SERVER).with_type::<Found>();
         let found = answer(async { find.await?.try_next().await }).await?;
         let Some(mut found) = found else { return Err(QueryError::NotFound) };

@@ -44,7 +44,8 @@ impl Reader {
     /// One product.
     pub async fn product(&self, id: ProductId) -> Result<Option<ProductView>, QueryError> {
         let filter = doc! { "_id": id.to_string(), "version": { "$gt": 0 } };
-        Ok(answer(self.store.collection::<ProductView>(names::PRODUCTS).find_one(filter)).await?)
+        let products = self.store.live().await?.collection::<ProductView>(names::PRODUCTS);
+        Ok(answer(products.find_one(filter)).await?)
     }
 
     /// A page of products.
@@ -60,7 +61,7 @@ impl Reader {
         if plan.is_empty() {
             return Ok(plan.page(Vec::new(), |_: &ProductView| String::new()));
         }
-        let products = self.store.collection::<ProductView>(names::PRODUCTS);
+        let products = self.store.live().await?.collection::<ProductView>(names::PRODUCTS);
         let find = products.find(plan.filter.clone()).sort(plan.sort.clone()).limit(plan.limit).max_time(SERVER);
         let found: Vec<ProductView> = answer(async { find.await?.try_collect().await }).await?;
         Ok(plan.page(found, |product| page::cursor(key, &sort.value(product), &product.id.to_string())))
@@ -68,7 +69,7 @@ impl Reader {
 
     /// How many products there are in a list.
     pub async fn count_products(&self, filter: &ProductFilter) -> Result<u64, QueryError> {
-        let products = self.store.collection::<ProductView>(names::PRODUCTS);
+        let products = self.store.live().await?.collection::<ProductView>(names::PRODUCTS);
         Ok(answer(products.count_documents(filter.query()).max_time(SERVER)).await?)
     }
 }

@@ -122,7 +122,7 @@ impl Reader {
     }
 
     async fn rows(&self, collection: &str, pipeline: [Document; 2]) -> Result<Vec<Row>, StoreError> {
-        let documents = self.store.collection::<Document>(collection);
+        let documents = self.store.live().await?.collection::<Document>(collection);
         let sum = documents.aggregate(pipeline).max_time(SERVER).with_type::<Row>();
         answer(async { sum.await?.try_collect().await }).await
     }

@@ -15,6 +15,7 @@ impl Reader {
             return Ok(None);
         }
         let filter = doc! { "_id": id.to_string(), "version": { "$gt": 0 } };
-        Ok(answer(self.store.collection::<UserView>(names::USERS).find_one(filter)).await?)
+        let users = self.store.live().await?.collection::<UserView>(names::USERS);
+        Ok(answer(users.find_one(filter)).await?)
     }
 }

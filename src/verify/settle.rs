@@ -8,7 +8,11 @@
 //! unsettled.
 
 use super::{Report, Verifier, VerifyError, scene::Found};
-use crate::{bus::Backlog, command::Head, event::Stream};
+use crate::{
+    bus::{Backlog, Queues},
+    command::Head,
+    event::Stream,
+};
 use std::{
     collections::{BTreeMap, BTreeSet, HashMap},
     time::{Duration, Instant},
@@ -139,18 +143,21 @@ impl Verifier {
     }
 
     /// Without a broker nobody knows what is on its way, and it stays unsettled.
-    async fn look_at_queues(&self, queues: &mut Option<Backlog>, settling: &mut Settling) {
+    async fn look_at_queues(&self, queues: &mut Option<Queues>, settling: &mut Settling) {
         if queues.is_none() {
-            match Backlog::connect(&self.bus).await {
+            match Queues::connect(&self.bus).await {
                 Ok(connected) => *queues = Some(connected),
                 Err(error) => tracing::warn!(%error, "the broker does not tell what is on its way"),
             }
         }
         let Some(connected) = queues else { return };
+        // Those of the read model that is looked at.
+        let Ok(generation) = self.audit.generation().await else { return };
         let asked = Instant::now();
-        match connected.ready().await {
-            Ok(0) => settling.empty.push(asked),
-            Ok(_) => {}
+        match connected.backlog(generation).await {
+            Ok(Some(Backlog { messages: 0, .. })) => settling.empty.push(asked),
+            Ok(Some(_)) => {}
+            Ok(None) => tracing::warn!(generation, "there are no queues for this number of partitions"),
             Err(error) => {
                 tracing::warn!(%error, "the broker does not tell what is on its way");
                 *queues = None;

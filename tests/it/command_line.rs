@@ -175,6 +175,40 @@ async fn the_demo_shop_is_loaded_once_however_often_one_asks() {
 }
 
 #[tokio::test]
+async fn a_read_model_is_rebuilt_whole_also_when_nothing_else_runs() {
+    let parts = servers().await;
+    let at = at(&parts);
+    for command in ["migrate", "demo"] {
+        assert_eq!(Process::run(&[command], &at).await.code, Some(0));
+    }
+    let alone = Process::run(&["rebuild", "orders"], &at).await;
+    assert_eq!(alone.code, Some(1));
+    assert!(alone.err.contains("\"orders\" cannot be rebuilt alone"), "{}", alone.err);
+    let status = Process::run(&["rebuild", "--status"], &at).await;
+    assert_eq!((status.code, status.out.as_str()), (Some(0), "live      generation 1, written by fold 1\n"), "{}", status.err);
+
+    let done = Process::run(&["rebuild", "--json"], &at).await;
+    assert_eq!(done.code, Some(0), "{}{}", done.out, done.err);
+    let told: serde_json::Value = serde_json::from_str(&done.out).expect("JSON");
+    assert_eq!((&told["live"]["id"], &told["previous"]["id"], &told["job"]["step"]), (&2.into(), &1.into(), &"DONE".into()));
+    let mongo = mongodb::Client::with_uri_str(&parts.mongodb_uri).await.expect("MongoDB").default_database().expect("a database");
+    let orders = mongo.collection::<mongodb::bson::Document>("orders.generation.2");
+    assert_eq!(orders.count_documents(mongodb::bson::doc! {}).await.expect("count"), 28);
+
+    // Nothing has been published yet, so the one before knows nothing.
+    let undo = Process::run(&["rebuild", "--undo"], &at).await;
+    assert_eq!(undo.code, Some(1));
+    assert!(undo.err.contains("wait to be published"), "{}", undo.err);
+    let dropped = Process::run(&["rebuild", "--drop-previous"], &at).await;
+    assert_eq!(dropped.code, Some(0), "{}", dropped.err);
+    assert!(dropped.out.starts_with("live      generation 2, written by fold 1\nlast job  removal of"), "{}", dropped.out);
+    let again = Process::run(&["rebuild", "--drop-previous"], &at).await;
+    assert_eq!(again.code, Some(1));
+    assert!(again.err.contains("no previous read model"), "{}", again.err);
+    parts.drop().await;
+}
+
+#[tokio::test]
 async fn the_doctor_says_what_is_wrong_with_which_part() {
     let parts = servers().await;
     let empty = Process::run(&["doctor"], &at(&parts)).await;

@@ -18,6 +18,7 @@ mod limits;
 mod parked;
 mod pipeline;
 mod read_model;
+mod rebuild;
 mod refusals;
 mod schema;
 mod stock;

@@ -115,7 +115,9 @@ impl Entries {
         }
         let new = other.0.iter().filter(|(place, entry)| !entry.optional && !self.0.contains_key(*place));
         // A new input that must be given only harms where the thing that takes it is not new as well.
-        let harmful = new.filter(|(place, _)| self.0.contains_key(place.split(['(', '.']).next().unwrap_or_default()));
+        let taker =
+            |place: &str| place.split_once('(').or(place.split_once('.')).map_or(String::new(), |(taker, _)| taker.to_owned());
+        let harmful = new.filter(|(place, _)| self.0.contains_key(&taker(place)));
         missing.extend(harmful.map(|(place, _)| format!("{place} is new and must be given")));
         missing
     }

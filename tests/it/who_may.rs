@@ -49,6 +49,7 @@ const MUTATIONS: &[Row] = &[
     ("shipOrder",         r#"{ "orderId": "ORDER" }"#,                                                           STAFF),
     ("deliverOrder",      r#"{ "orderId": "ORDER" }"#,                                                           STAFF),
     ("refundOrder",       r#"{ "orderId": "ORDER" }"#,                                                           STAFF),
+    ("rebuildReadModel",  r#"{ "strict": true }"#,                                                               ADMIN),
 ];
 
 /// The first thing that each is told; of `ordersChanged`, that is up to what happens, and has a test of its own.
@@ -57,6 +58,7 @@ const SUBSCRIPTIONS: &[Row] = &[
     ("orderChanged",   "orderChanged(id: \"ORDER\") { kind }",             [NO, "NOT_FOUND", "seen", "seen", "seen"]),
     ("ordersChanged",  "ordersChanged(filter: { customerId: \"EVE\" }) { kind }", [NO, "", "NOT_FOUND", "", ""]),
     ("productChanged", "productChanged(id: \"PRODUCT\") { id }",           [NO, "seen", "seen", "seen", "seen"]),
+    ("rebuildProgress", "rebuildProgress { step }",                        [NO, "NOT_FOUND", "NOT_FOUND", "NOT_FOUND", ""]),
 ];
 
 struct Shop {
@@ -161,7 +163,7 @@ async fn who_may_do_what() {
     for (row, (name, text, expected)) in MUTATIONS.iter().enumerate() {
         let kind = format!("{}{}Input", name[..1].to_uppercase(), &name[1..]);
         let query =
-            format!("mutation($input: {kind}!) {{ {name}(input: $input) {{ receipt {{ version }} errors {{ code }} }} }}");
+            format!("mutation($input: {kind}!) {{ {name}(input: $input) {{ receipt {{ commandId }} errors {{ code }} }} }}");
         for (at, (viewer, expected)) in VIEWERS.iter().zip(expected).enumerate() {
             let order = shop.order_for(name).await;
             let input = shop.fill(text, &order).replace("NEW", &format!("new-{at}-{row}"));

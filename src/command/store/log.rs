@@ -1,7 +1,11 @@
 //! Reads of the log by stream. `event_log_streams_by_key` has one entry a stream, in the order of the walk; the unique index of
 //! versions gives heads and stretches.
 
-use super::{broken, outbox::envelope};
+use super::entity::event_log::Model;
+use super::{
+    broken,
+    outbox::{envelope, raw},
+};
 use crate::{
     command::log::{Head, Recorded, Stretch},
     event::Stream,
@@ -83,8 +87,10 @@ pub(in crate::command) async fn stretches(db: &impl ConnectionTrait, page: &[Str
     let rows = db.query_all_raw(sql(text, [kinds.into(), ids.into(), after.into(), until.into()])).await?;
     rows.into_iter()
         .map(|row| {
-            let model = super::entity::event_log::Model::from_query_result(&row, "")?;
-            Ok(Recorded { stream: stream(&row)?, version: model.version, envelope: envelope(model) })
+            let model = || Model::from_query_result(&row, "");
+            let (stream, version, envelope) = (stream(&row)?, row.try_get("", "version")?, envelope(model()?));
+            let message = if envelope.is_err() { raw(model()?).map(|(_, body)| body).unwrap_or_default() } else { Vec::new() };
+            Ok(Recorded { stream, version, envelope, message })
         })
         .collect()
 }

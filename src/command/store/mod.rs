@@ -8,6 +8,7 @@ mod log;
 mod lookup;
 mod outbox;
 mod outcomes;
+mod rebuild_requests;
 mod save;
 mod transactions;
 
@@ -16,8 +17,11 @@ pub(super) use books::{Level, Row, levels, rows, strangers, unpublished};
 pub(super) use load::load;
 pub(super) use log::{count_streams, heads, heads_page, key_from, last_key, stretches};
 pub(super) use lookup::{OrdersWith, orders_with, products_by_sku, refund_amounts, users_by_email};
-pub(super) use outbox::{Pending, backlog, listener, read_shard, remove, republish, try_shard, waiting};
+pub(super) use outbox::{
+    Pending, backlog, hold_shard, listener, log_size, published, read_shard, remove, republish, try_shard, waiting, wake,
+};
 pub(super) use outcomes::{Remembered, forget, recall, remember};
+pub(super) use rebuild_requests::{finish_rebuild, next_rebuild, request_rebuild};
 pub(super) use save::save;
 pub use transactions::{OpenTransaction, oldest_transaction};
 

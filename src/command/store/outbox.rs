@@ -38,6 +38,29 @@ pub(in crate::command) async fn try_shard(db: &impl ConnectionTrait, shard: u32,
     row.try_get("", "mine")
 }
 
+/// Waits for the turn of a shard and takes it until the transaction ends.
+pub(in crate::command) async fn hold_shard(db: &impl ConnectionTrait, shard: u32, of: u32) -> Result<(), DbErr> {
+    let keys = [i32::try_from(of).unwrap_or(i32::MAX).into(), i32::try_from(shard).unwrap_or(i32::MAX).into()];
+    db.execute_raw(sql("SELECT pg_advisory_xact_lock($1, $2)", keys)).await.map(|_| ())
+}
+
+/// Wakes every relay when this transaction commits.
+pub(in crate::command) async fn wake(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    db.execute_unprepared(super::append::WAKE).await.map(|_| ())
+}
+
+/// About how many events there are: positions that were handed out and not used count too.
+pub(in crate::command) async fn log_size(db: &Database) -> Result<i64, DbErr> {
+    let row = db.0.query_one_raw(sql("SELECT coalesce(max(position), 0) AS size FROM event_log", [])).await?;
+    row.ok_or_else(|| DbErr::RecordNotFound("event_log".into()))?.try_get("", "size")
+}
+
+/// Whether nothing up to this position waits to be published.
+pub(in crate::command) async fn published(db: &Database, upto: i64) -> Result<bool, DbErr> {
+    let statement = sql("SELECT NOT EXISTS (SELECT 1 FROM outbox WHERE position <= $1) AS published", [upto.into()]);
+    db.0.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound("outbox".into()))?.try_get("", "published")
+}
+
 /// The oldest events of a shard, at most `limit`.
 pub(in crate::command) async fn read_shard(
     db: &impl ConnectionTrait,
@@ -52,10 +75,9 @@ pub(in crate::command) async fn read_shard(
     let rows = db.query_all_raw(statement).await?;
     rows.into_iter()
         .map(|row| {
-            let mut model = <super::entity::event_log::Model as sea_orm::FromQueryResult>::from_query_result(&row, "")?;
-            let (position, kind, data) = (model.position, model.kind.clone(), model.data.take());
-            let meta = meta(model).map_err(|e| broken("event_log", &e))?;
-            let body = message(&meta, &kind, data).map_err(|e| broken("event_log", &e))?;
+            let model = <super::entity::event_log::Model as sea_orm::FromQueryResult>::from_query_result(&row, "")?;
+            let (position, kind) = (model.position, model.kind.clone());
+            let (meta, body) = raw(model)?;
             Ok(Pending { position, meta, kind, body })
         })
         .collect()
@@ -102,6 +124,14 @@ pub(in crate::command) async fn listener(db: &Database) -> Result<sqlx::postgres
     let mut listener = sqlx::postgres::PgListener::connect_with(db.0.get_postgres_connection_pool()).await?;
     listener.listen("orderflow_outbox").await?;
     Ok(listener)
+}
+
+/// An event of the log as a message, whether or not this version can read it.
+pub(super) fn raw(mut row: super::entity::event_log::Model) -> Result<(Meta, Vec<u8>), DbErr> {
+    let (kind, data) = (row.kind.clone(), row.data.take());
+    let meta = meta(row).map_err(|e| broken("event_log", &e))?;
+    let body = message(&meta, &kind, data).map_err(|e| broken("event_log", &e))?;
+    Ok((meta, body))
 }
 
 /// An event of the log in its envelope.

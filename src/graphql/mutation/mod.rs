@@ -5,6 +5,7 @@ mod check;
 mod order_input;
 mod orders;
 mod products;
+mod rebuild;
 mod users;
 
 use super::{
@@ -22,11 +23,12 @@ use crate::{
 };
 use async_graphql::{Context, ID, MergedObject, Result};
 use check::Check;
+pub use rebuild::Rebuilds;
 
 /// Everything that can be done. A mutation answers with a receipt or with the reasons for its refusal.
 #[derive(MergedObject, Default)]
 #[graphql(name = "Mutation")]
-pub struct MutationRoot(users::UserMutation, products::ProductMutation, orders::OrderMutation);
+pub struct MutationRoot(users::UserMutation, products::ProductMutation, orders::OrderMutation, rebuild::RebuildMutation);
 
 /// The way to the write side, with what makes commands complete: time and ids.
 #[derive(Clone)]

@@ -55,8 +55,9 @@ impl Audit {
     /// The driver's.
     pub async fn glance(&self, asked: Asked) -> Result<Glance, StoreError> {
         let asked = Arc::new(asked);
-        transact(&self.0, |session| {
-            let (store, asked) = (self.0.clone(), Arc::clone(&asked));
+        let live = self.0.live().await?;
+        transact(&live, |session| {
+            let (store, asked) = (live.clone(), Arc::clone(&asked));
             Box::pin(async move { glance(&store, session, &asked).await })
         })
         .await

@@ -98,7 +98,7 @@ pub struct Parked {
     pub since: Time,
 }
 
-/// The read model. Cheap to clone.
+/// The read model that is live, whichever that is. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Audit(Store);
 
@@ -107,15 +107,24 @@ impl Audit {
         Self(store.clone())
     }
 
+    /// Which generation that is now.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub async fn generation(&self) -> Result<i32, StoreError> {
+        Ok(self.0.live().await?.generation())
+    }
+
     /// Whole documents of orders.
     ///
     /// # Errors
     /// The driver's.
     pub async fn orders(&self, ids: &[OrderId]) -> Result<HashMap<OrderId, Value>, StoreError> {
+        let live = self.0.live().await?;
         let mut found = HashMap::with_capacity(ids.len());
         for ids in ids.chunks(CHUNK) {
             let ids: Vec<String> = ids.iter().map(ToString::to_string).collect();
-            let mut cursor = self.0.collection::<Document>(names::ORDERS).find(doc! { "_id": { "$in": ids } }).await?;
+            let mut cursor = live.collection::<Document>(names::ORDERS).find(doc! { "_id": { "$in": ids } }).await?;
             while let Some(order) = cursor.try_next().await? {
                 if let Some(id) = order.get_str("_id").ok().and_then(|id| id.parse().ok()) {
                     found.insert(id, plain(&order));
@@ -130,7 +139,7 @@ impl Audit {
     /// # Errors
     /// The driver's.
     pub async fn ids(&self, shelf: Shelf, after: &str) -> Result<Vec<(String, i64)>, StoreError> {
-        let documents = self.0.collection::<Document>(shelf.name());
+        let documents = self.0.live().await?.collection::<Document>(shelf.name());
         let find = documents.find(doc! { "_id": { "$gt": after } }).sort(doc! { "_id": 1 }).limit(CHUNK as i64);
         let page: Vec<Document> = find.projection(doc! { "version": 1 }).await?.try_collect().await?;
         let version = |document: &Document| document.get_i64("version").unwrap_or(0);
@@ -170,7 +179,7 @@ impl Audit {
             } },
             doc! { "$sort": { "_id": 1 } },
         ];
-        let waiting = self.0.collection::<Document>(names::WAITING);
+        let waiting = self.0.live().await?.collection::<Document>(names::WAITING);
         let rows: Vec<Row> = waiting.aggregate(pipeline).with_type::<Row>().await?.try_collect().await?;
         Ok(rows.into_iter().map(|row| Parked { kind: row.kind, streams: row.streams, since: row.since }).collect())
     }

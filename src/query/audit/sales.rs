@@ -46,7 +46,7 @@ impl Audit {
     /// The driver's.
     pub async fn sales(&self) -> Result<(Sums, Vec<Difference>, u64), StoreError> {
         let (mut sums, mut wrong, mut read) = (Sums::new(), Vec::new(), 0);
-        let mut cursor = self.0.collection::<Document>(names::SALES).find(doc! {}).await?;
+        let mut cursor = self.0.live().await?.collection::<Document>(names::SALES).find(doc! {}).await?;
         while let Some(bucket) = cursor.try_next().await? {
             read += 1;
             match key(&bucket) {
@@ -62,8 +62,9 @@ impl Audit {
     /// # Errors
     /// The driver's.
     pub async fn hour(&self, hour: Time) -> Result<Hour, StoreError> {
-        transact(&self.0, |session| {
-            let store = self.0.clone();
+        let live = self.0.live().await?;
+        transact(&live, |session| {
+            let store = live.clone();
             Box::pin(async move { read(&store, session, hour).await })
         })
         .await

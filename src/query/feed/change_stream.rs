@@ -6,12 +6,15 @@ use crate::{
     clock::Clock,
     health::{Beat, PULSE},
     query::{
-        store::{ANSWER, StoreError, answer, names, within},
+        store::{ANSWER, Store, StoreError, answer, names, within},
         view::{Change, ChangeId, ProductView},
     },
     shutdown::Shutdown,
 };
-use mongodb::bson::{Document, RawDocumentBuf, deserialize_from_slice, doc};
+use mongodb::{
+    bson::{Document, RawDocumentBuf, deserialize_from_slice, doc},
+    change_stream::event::ResumeToken,
+};
 use serde::Deserialize;
 use std::{
     sync::Arc,
@@ -37,6 +40,13 @@ struct Namespace {
     coll: String,
 }
 
+/// What follows from something noticed.
+enum Then {
+    GoOn,
+    /// Another generation is live from here on.
+    Reopen,
+}
+
 impl Feed {
     /// Feeds the topics until the drain, reopening the stream whenever it is lost.
     pub async fn run(self, clock: Clock, beat: Beat, shutdown: Shutdown) {
@@ -56,18 +66,43 @@ impl Feed {
         }
     }
 
+    /// Watches the views of the live generation. After a switch it goes on from there with those of the next, so that nobody
+    /// hears of a product or user from two generations, and nothing escapes.
+    ///
+    /// A stream that was lost is never resumed by a token of ours: where it left off may be gone from the oplog, and the log
+    /// knows better what is missing.
     async fn watch_until_lost(&self, clock: &Clock, beat: &Beat, backoff: &mut Backoff) -> Result<(), StoreError> {
-        // An empty answer with each beat shows that the stream lives. It is never resumed by a token of ours: where it left off
-        // may be gone from the oplog, and the log knows better what is missing.
-        let watch = self.store.database.watch().pipeline(pipeline()).max_await_time(PULSE);
+        let mut from = None;
+        loop {
+            let live = self.store.of(self.store.look().await?.live.id);
+            from = self.watch(&live, from, clock, beat, backoff).await?;
+        }
+    }
+
+    async fn watch(
+        &self,
+        live: &Store,
+        from: Option<ResumeToken>,
+        clock: &Clock,
+        beat: &Beat,
+        backoff: &mut Backoff,
+    ) -> Result<Option<ResumeToken>, StoreError> {
+        let (products, users) = (live.named(names::PRODUCTS), live.named(names::USERS));
+        // An empty answer with each beat shows that the stream lives.
+        let watch = self.store.database.watch().pipeline(pipeline(&products, &users)).resume_after(from).max_await_time(PULSE);
         let mut stream = answer(watch).await?.with_type::<Noticed>();
-        // From here on nothing escapes the stream; what came before is in the log.
+        // From here on nothing escapes the stream; what came before is in the log. A switch just before it we would not hear of.
+        if self.store.look().await?.live.id != live.generation() {
+            return Ok(stream.resume_token());
+        }
         self.catch_up_all().await?;
         backoff.reset();
         let mut swept = Instant::now();
         loop {
-            if let Some(noticed) = within(ANSWER, stream.next_if_any()).await? {
-                self.notice(noticed).await?;
+            if let Some(noticed) = within(ANSWER, stream.next_if_any()).await?
+                && matches!(self.notice(noticed, live, &products, &users).await?, Then::Reopen)
+            {
+                return Ok(stream.resume_token());
             }
             // By time and not when nothing comes: under steady load something always does.
             if swept.elapsed() > Duration::from_secs(1) {
@@ -81,35 +116,40 @@ impl Feed {
         }
     }
 
-    async fn notice(&self, noticed: Noticed) -> Result<(), StoreError> {
+    async fn notice(&self, noticed: Noticed, live: &Store, products: &str, users: &str) -> Result<Then, StoreError> {
         let collection = noticed.ns.as_ref().map_or("", |ns| ns.coll.as_str());
-        match (noticed.operation_type.as_str(), collection, &noticed.full_document) {
-            ("insert", names::CHANGES, Some(document)) => {
+        match (noticed.operation_type.as_str(), &noticed.full_document) {
+            ("insert", Some(document)) if collection == names::CHANGES => {
                 let change: Change = deserialize_from_slice(document.as_bytes())?;
-                self.take(change).await
+                self.take(change).await?;
             }
-            ("insert" | "replace", names::PRODUCTS, Some(document)) => {
+            ("insert" | "replace", Some(document)) if collection == products => {
                 let product: ProductView = deserialize_from_slice(document.as_bytes())?;
                 let topic = Topic::Product(product.id);
                 let news = News::Product(Arc::new(product));
                 let mut hub = self.hub();
                 hub.tell(topic, &news);
                 hub.tell(Topic::AnyProduct, &news);
-                Ok(())
             }
-            ("insert" | "replace" | "update", names::USERS, _) => {
+            ("insert" | "replace" | "update", _) if collection == users => {
                 let id = noticed.document_key.as_ref().and_then(|key| key.get_str("_id").ok()).and_then(|id| id.parse().ok());
                 if let Some(id) = id {
                     self.hub().tell(Topic::User(id), &News::User);
                 }
-                Ok(())
             }
-            ("insert" | "replace" | "update", _, _) => Ok(()),
+            ("insert" | "replace" | "update", _) if collection == names::GENERATIONS => {
+                self.hub().tell(Topic::Generations, &News::User);
+                if self.store.look().await?.live.id != live.generation() {
+                    return Ok(Then::Reopen);
+                }
+            }
+            ("insert" | "replace" | "update", _) => {}
             // Dropped or renamed under us: what is there now is found by opening anew.
-            (operation, collection, _) => {
-                Err(mongodb::error::Error::custom(format!("{operation} of {collection} ended the change stream")))
+            (operation, _) => {
+                return Err(StoreError::custom(format!("{operation} of {collection} ended the change stream")));
             }
         }
+        Ok(Then::GoOn)
     }
 
     /// Publishes a change in its place: a repeated one is dropped, and what is missing before it is read from the log first.
@@ -169,10 +209,12 @@ impl Feed {
     }
 }
 
-/// What the stream is asked for: changes of orders, products and users, and whatever means that the rest must be looked at anew.
-fn pipeline() -> [Document; 2] {
-    let (news, numbered) = ([names::PRODUCTS, names::USERS], [names::CHANGES, names::POSITIONS]);
-    let all = [names::PRODUCTS, names::USERS, names::CHANGES, names::POSITIONS];
+/// What the stream is asked for: changes of orders, of the live products and users and of which those are, and whatever means
+/// that the rest must be looked at anew.
+fn pipeline(products: &str, users: &str) -> [Document; 2] {
+    let news = [products, users, names::GENERATIONS];
+    let numbered = [names::CHANGES, names::POSITIONS];
+    let all = [products, users, names::GENERATIONS, names::CHANGES, names::POSITIONS];
     [
         doc! { "$match": {
             "operationType": { "$in": ["insert", "replace", "update", "drop", "rename", "dropDatabase", "invalidate"] },
@@ -186,6 +228,6 @@ fn pipeline() -> [Document; 2] {
         } },
         // Users' documents are only a signal to those who wait for them.
         doc! { "$project": { "operationType": 1, "ns": 1, "documentKey": 1,
-        "fullDocument": { "$cond": [{ "$eq": ["$ns.coll", names::USERS] }, "$$REMOVE", "$fullDocument"] } } },
+        "fullDocument": { "$cond": [{ "$eq": ["$ns.coll", users] }, "$$REMOVE", "$fullDocument"] } } },
     ]
 }

@@ -80,7 +80,7 @@ impl Feed {
     pub(super) async fn touched_since(&self, customer: UserId, after: ChangeId) -> Result<bool, StoreError> {
         let later =
             doc! { "customer.id": customer.to_string(), "change.p": after.partition, "change.s": { "$gt": after.number } };
-        let orders = self.store.collection::<Document>(names::ORDERS);
+        let orders = self.store.live().await?.collection::<Document>(names::ORDERS);
         Ok(answer(orders.find_one(later).projection(doc! { "_id": 1 })).await?.is_some())
     }
 }

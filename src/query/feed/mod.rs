@@ -34,6 +34,8 @@ pub(super) enum Topic {
     Product(ProductId),
     AnyProduct,
     User(UserId),
+    /// What becomes of the generations, and of whoever rebuilds one.
+    Generations,
 }
 
 impl Topic {
@@ -42,7 +44,7 @@ impl Topic {
         match self {
             Topic::AllOrders | Topic::AnyProduct => 1_024,
             Topic::Customer(_) => 64,
-            Topic::Order(_) | Topic::Product(_) | Topic::User(_) => 8,
+            Topic::Order(_) | Topic::Product(_) | Topic::User(_) | Topic::Generations => 8,
         }
     }
 }

@@ -2,10 +2,12 @@
 //! projectors do with a batch and operators with a parked event is the same transaction, so the same guards hold.
 
 use super::{
+    duty::Duty,
+    guard::{self, Marks},
     load::{self, Touched},
     parking::Lanes,
     room::WaitingRoom,
-    skip::{Discard, Discarded},
+    skip::{Discard, Discarded, Skipped},
     strays::Strays,
     waiting::{STRAYS, Waiting},
     working_set::{Arrived, Verdict, WorkingSet},
@@ -15,14 +17,10 @@ use crate::{
     clock::Clock,
     event::Stream,
     query::{
-        store::{Spoilt, Store, StoreError, names, transact},
+        store::{Spoilt, Store, StoreError, transact},
         view::Cause,
     },
     value::Time,
-};
-use mongodb::{
-    ClientSession,
-    bson::{Document, doc},
 };
 use std::{
     collections::BTreeSet,
@@ -44,6 +42,8 @@ pub struct Work {
     pub messages: Vec<Message>,
     /// What came and cannot be read.
     pub unreadable: Vec<Waiting>,
+    /// What it says to the guards of the partitions that it touches; nothing where there are none.
+    pub marks: Marks,
     pub task: Task,
 }
 
@@ -68,6 +68,13 @@ impl Work {
         let events = self.messages.iter().map(|message| message.arrived.envelope.meta.stream);
         let asked = if let Task::Reopen { stream, .. } = &self.task { Some(*stream) } else { None };
         events.chain(self.unreadable.iter().filter_map(|waiting| waiting.stream.parse().ok())).chain(asked).collect()
+    }
+
+    /// Every partition that it comes from.
+    pub fn partitions(&self) -> impl Iterator<Item = i32> + '_ {
+        let events = self.messages.iter().map(|message| message.arrived.partition);
+        let asked = if let Task::Reopen { partition, .. } = &self.task { Some(*partition) } else { None };
+        events.chain(self.unreadable.iter().map(|waiting| waiting.partition)).chain(asked)
     }
 
     /// The versions of a stream that have come and can be read.
@@ -100,18 +107,20 @@ pub struct Tally {
 
 /// Runs the work in one transaction. `tail` bounds what waits of each stream.
 ///
+/// The guards come first, before anything is read. Every batch of a partition writes its guard, so of an operator and a projector
+/// one loses the race now and waits a moment, and not its whole transaction at its end, again and again under load.
+///
 /// # Errors
-/// The driver's, or that the fold panicked. Nothing has happened then.
-pub async fn attempt(store: &Store, work: &Arc<Work>, tail: usize, clock: &Clock) -> Result<Tally, StoreError> {
+/// The driver's, that the fold panicked, or that the generation is not what was believed of it (`guard::is_stale`). Nothing has
+/// happened then.
+pub async fn attempt(store: &Store, duty: &Duty, work: &Arc<Work>, tail: usize, clock: &Clock) -> Result<Tally, StoreError> {
     transact(store, |session| {
-        let (store, work, now) = (store.clone(), Arc::clone(work), clock.now());
+        let (store, duty, work, now) = (store.clone(), *duty, Arc::clone(work), clock.now());
         Box::pin(async move {
-            if let Task::Reopen { partition, .. } = &work.task {
-                take_turn(&store, session, *partition).await?;
-            }
-            let mut lanes = Lanes::load(&store, session, &work, tail).await?;
+            guard::take(&store, session, &duty, &work.marks).await?;
+            let mut lanes = Lanes::load(&store, session, &duty, &work, tail).await?;
             let strays = Strays::load(&store, session, &work, tail).await?;
-            let mut set = load::load(&store, session, &touched(&work, &lanes)).await?;
+            let mut set = load::load(&store, session, &touched(&work, &lanes), &duty).await?;
             let mut room = WaitingRoom::default();
             // A panic is a bug that one event has found. It must not take down all the others, again after each restart.
             let folded = catch_unwind(AssertUnwindSafe(|| fold(&mut set, &mut lanes, &mut room, &work, now)));
@@ -127,14 +136,6 @@ pub async fn attempt(store: &Store, work: &Arc<Work>, tail: usize, clock: &Clock
         })
     })
     .await
-}
-
-/// Writes what every batch of a partition writes, before anything is read: projectors of it lose the race now and wait a moment,
-/// and not this transaction at its end, again and again under load.
-async fn take_turn(store: &Store, session: &mut ClientSession, partition: i32) -> Result<(), StoreError> {
-    let positions = store.collection::<Document>(names::POSITIONS);
-    let turn = doc! { "$inc": { "turns": 1_i64 } };
-    positions.update_one(doc! { "_id": partition }, turn).session(session).await.map(|_| ())
 }
 
 fn touched(work: &Work, lanes: &Lanes) -> Touched {
@@ -175,7 +176,7 @@ fn fold(set: &mut WorkingSet, lanes: &mut Lanes, room: &mut WaitingRoom, work: &
             }
             (_, Some(next)) if version < next => Verdict::Duplicate,
             (_, Some(_)) => Verdict::Gap,
-            (_, None) => set.apply(arrived, now),
+            (_, None) => lanes.discards.apply(arrived, set, now),
         };
         match verdict {
             Verdict::Applied => tally.applied += 1 + lanes.drain(stream, set, now),
@@ -200,6 +201,9 @@ fn fold(set: &mut WorkingSet, lanes: &mut Lanes, room: &mut WaitingRoom, work: &
         // Its version may have been reached long ago, by the same event whole: then nothing is missing.
         if waiting.version > have {
             lanes.enter(stream, waiting.clone(), have);
+            if lanes.closed(stream).is_none() && lanes.discards.has(stream, waiting.version) {
+                tally.applied += lanes.drain(stream, set, now);
+            }
         }
     }
     tally
@@ -216,7 +220,7 @@ fn discard(
     let Some(waiting) = lanes.event(stream, version).cloned() else { return false };
     let is_next = matches!(stream, Stream::Stock(_)) || version == set.version(stream) + 1;
     if is_next {
-        let skipped = super::skip::Skipped::waiting(stream, &waiting);
+        let skipped = Skipped::waiting(stream, &waiting);
         if !skipped.is_some_and(|skipped| set.skip(&skipped, now)) {
             return false;
         }

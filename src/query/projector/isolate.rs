@@ -7,8 +7,9 @@
 //! electing, full) is no fault of an event: then the batch comes again for as long as it takes, and nothing is parked.
 
 use super::{
-    batch::{Message, Tally, Task, Work, attempt},
-    rename, waiting,
+    batch::{Tally, Task, Work, attempt},
+    duty::Duty,
+    guard, rename, waiting,
 };
 use crate::{
     clock::Clock,
@@ -25,20 +26,19 @@ const PAUSE: Duration = Duration::from_millis(30);
 /// Projects a batch, whatever is wrong with single events of it.
 ///
 /// # Errors
-/// The servers'. Part of the batch may have been projected, which its next delivery finds out.
-pub async fn project(store: &Store, work: Work, tail: usize, clock: &Clock) -> Result<Tally, StoreError> {
+/// The servers', or that the generation is not what was believed of it (`guard::is_stale`). Part of the batch may have been
+/// projected, which its next delivery finds out.
+pub async fn project(store: &Store, duty: &Duty, work: &Arc<Work>, tail: usize, clock: &Clock) -> Result<Tally, StoreError> {
     let mut total = Tally::default();
     // What is left to do, the next last.
-    let mut todo = vec![work];
+    let mut todo = vec![Arc::clone(work)];
     while let Some(work) = todo.pop() {
-        let work = Arc::new(work);
-        let done = match try_once(store, &work, tail, clock).await {
+        let done = match try_once(store, duty, &work, tail, clock).await {
             Err(error) if lasting(&error) && work.messages.len() + work.unreadable.len() > 1 => {
-                let Work { messages, unreadable, .. } = Work::clone(&work);
-                todo.extend(halves(messages, unreadable));
+                todo.extend(halves(&work).into_iter().map(Arc::new));
                 continue;
             }
-            Err(error) if lasting(&error) && work.messages.len() == 1 => insist(store, &work, tail, clock, error).await?,
+            Err(error) if lasting(&error) && work.messages.len() == 1 => insist(store, duty, &work, tail, clock, error).await?,
             other => other?,
         };
         total.applied += done.applied;
@@ -48,24 +48,40 @@ pub async fn project(store: &Store, work: Work, tail: usize, clock: &Clock) -> R
     Ok(total)
 }
 
-async fn try_once(store: &Store, work: &Arc<Work>, tail: usize, clock: &Clock) -> Result<Tally, StoreError> {
-    rename::ahead(store, work.messages.iter().map(|message| &message.arrived), clock).await?;
-    attempt(store, work, tail, clock).await
+async fn try_once(store: &Store, duty: &Duty, work: &Arc<Work>, tail: usize, clock: &Clock) -> Result<Tally, StoreError> {
+    rename::ahead(store, duty, work.messages.iter().map(|message| &message.arrived), clock).await?;
+    attempt(store, duty, work, tail, clock).await
 }
 
-/// The later half first, since the last is done next.
-fn halves(mut messages: Vec<Message>, unreadable: Vec<waiting::Waiting>) -> Vec<Work> {
+/// The later half first, since the last is done next. What is done at the end has the marks: they say that all before them has
+/// been projected.
+fn halves(work: &Work) -> Vec<Work> {
+    let mut messages = work.messages.clone();
     let later = messages.split_off(messages.len() / 2);
-    let unread = unreadable.into_iter().map(|waiting| Work { unreadable: vec![waiting], ..Work::default() });
+    let unread = work.unreadable.iter().map(|waiting| Work { unreadable: vec![waiting.clone()], ..Work::default() });
     let halves = [later, messages].into_iter().filter(|half| !half.is_empty());
-    halves.map(|messages| Work { messages, ..Work::default() }).chain(unread).collect()
+    let mut parts: Vec<Work> = halves.map(|messages| Work { messages, ..Work::default() }).chain(unread).collect();
+    for part in &mut parts {
+        part.marks = guard::of(part.partitions());
+    }
+    if let Some(end) = parts.first_mut() {
+        end.marks = work.marks.clone();
+    }
+    parts
 }
 
 /// Tries one event again, and parks it in the end.
-async fn insist(store: &Store, work: &Arc<Work>, tail: usize, clock: &Clock, mut error: StoreError) -> Result<Tally, StoreError> {
+async fn insist(
+    store: &Store,
+    duty: &Duty,
+    work: &Arc<Work>,
+    tail: usize,
+    clock: &Clock,
+    mut error: StoreError,
+) -> Result<Tally, StoreError> {
     for attempt in 1..ATTEMPTS {
         tokio::time::sleep(PAUSE * attempt).await;
-        match try_once(store, work, tail, clock).await {
+        match try_once(store, duty, work, tail, clock).await {
             Err(again) if lasting(&again) => error = again,
             other => return other,
         }
@@ -73,24 +89,25 @@ async fn insist(store: &Store, work: &Arc<Work>, tail: usize, clock: &Clock, mut
     let meta = work.messages.first().map(|message| &message.arrived.envelope.meta);
     let (stream, version) = meta.map(|meta| (meta.stream.to_string(), meta.version)).unwrap_or_default();
     tracing::error!(stream, version, why = why(&error), "an event cannot be projected and is parked");
-    condemn(store, &work.messages, tail, clock, &error).await
+    condemn(store, duty, work, tail, clock, &error).await
 }
 
-/// Parks one event without touching its document.
+/// Parks the one event of this work without touching its document.
 pub async fn condemn(
     store: &Store,
-    message: &[Message],
+    duty: &Duty,
+    work: &Work,
     tail: usize,
     clock: &Clock,
     error: &StoreError,
 ) -> Result<Tally, StoreError> {
     let work = |mark| {
         let task = Task::Condemn { why: why(error), mark };
-        Arc::new(Work { messages: message.to_vec(), task, ..Work::default() })
+        Arc::new(Work { messages: work.messages.clone(), marks: work.marks.clone(), task, ..Work::default() })
     };
-    match attempt(store, &work(true), tail, clock).await {
+    match attempt(store, duty, &work(true), tail, clock).await {
         // The document takes not even the mark.
-        Err(again) if lasting(&again) => attempt(store, &work(false), tail, clock).await,
+        Err(again) if lasting(&again) => attempt(store, duty, &work(false), tail, clock).await,
         other => other,
     }
 }

@@ -1,6 +1,9 @@
 //! Reads the documents that a batch touches.
 
-use super::working_set::{Arrived, WorkingSet};
+use super::{
+    duty::Duty,
+    working_set::{Arrived, WorkingSet},
+};
 use crate::{
     event::{Event, Stream, UserEvent},
     query::{
@@ -62,8 +65,8 @@ impl Touched {
     }
 }
 
-pub async fn load(store: &Store, session: &mut ClientSession, touched: &Touched) -> Result<WorkingSet, StoreError> {
-    let mut set = WorkingSet::default();
+pub async fn load(store: &Store, session: &mut ClientSession, touched: &Touched, duty: &Duty) -> Result<WorkingSet, StoreError> {
+    let mut set = positions(store, session, touched, duty).await?;
     let mut order_filters = Vec::new();
     if !touched.orders.is_empty() {
         order_filters.push(doc! { "_id": { "$in": texts(&touched.orders) } });
@@ -89,13 +92,20 @@ pub async fn load(store: &Store, session: &mut ClientSession, touched: &Touched)
             set.products.insert(product.id, product);
         }
     }
-    set.positions = positions(store, session, touched).await?.positions;
     Ok(set)
 }
 
-/// Only the counters of the change log.
-pub async fn positions(store: &Store, session: &mut ClientSession, touched: &Touched) -> Result<WorkingSet, StoreError> {
-    let mut set = WorkingSet::default();
+/// Only the counters of the change log, which only the live generation moves.
+pub async fn positions(
+    store: &Store,
+    session: &mut ClientSession,
+    touched: &Touched,
+    duty: &Duty,
+) -> Result<WorkingSet, StoreError> {
+    let mut set = WorkingSet { duty: *duty, ..WorkingSet::default() };
+    if !duty.live {
+        return Ok(set);
+    }
     let partitions: Vec<i32> = touched.partitions.iter().copied().collect();
     for position in find::<Document>(store, session, names::POSITIONS, doc! { "_id": { "$in": partitions } }, None).await? {
         if let (Ok(partition), Ok(number)) = (position.get_i32("_id"), position.get_i64("number")) {

@@ -6,13 +6,18 @@
 //! told in [`parking`], those for single events that spoil a batch in [`isolate`], and those for discarded ones in [`skip`].
 
 mod batch;
+mod duty;
 pub(in crate::query) mod fold_catalogue;
 pub(in crate::query) mod fold_order;
+mod generations;
+mod guard;
+mod hands;
 mod isolate;
 mod load;
 mod operator;
 mod parking;
 mod rename;
+pub(super) mod replay;
 mod room;
 mod skip;
 mod strays;
@@ -21,13 +26,19 @@ mod watch;
 pub(in crate::query) mod working_set;
 mod write;
 
+pub use duty::{Fold, MOST_WAITING};
+pub use generations::{keep_known, run};
+pub(super) use guard::{marked, remove as remove_guards, switch};
 pub use operator::{Group, Operator, Retried, SetAside, stream_named};
 pub use room::Head;
 pub use skip::{Discard, Discarded, Skipped, discarded};
 pub use waiting::{Reason, STRAYS, Waiting};
 pub use watch::watch;
 
-use super::{store::Store, view::date};
+use super::{
+    store::{Store, StoreError},
+    view::date,
+};
 use crate::{
     bus::{self, Backoff, Batch, Consumer},
     clock::Clock,
@@ -38,6 +49,8 @@ use crate::{
     value::Time,
 };
 use batch::{Message, Tally, Work};
+use duty::Duty;
+use std::sync::Arc;
 use working_set::Arrived;
 
 /// Bounds of the projector.
@@ -48,10 +61,12 @@ pub struct Settings {
     pub batch: u16,
     /// The most events that wait behind a parked one; what comes beyond is taken from the log when its turn has come.
     pub tail: usize,
+    /// How this process folds; it projects the generations of this fold.
+    pub fold: Fold,
 }
 
-/// Projects until the drain, connecting anew whenever something is lost.
-pub async fn run(store: Store, settings: Settings, clock: Clock, beat: Beat, shutdown: Shutdown) {
+/// Projects one generation until the drain or until it is dropped, connecting anew whenever something is lost.
+pub(super) async fn run_one(store: Store, settings: Settings, clock: Clock, beat: Beat, shutdown: Shutdown) {
     let mut backoff = Backoff::default();
     while !shutdown.is_draining() {
         let lost = project_until_lost(&store, &settings, &clock, &beat, &mut backoff, &shutdown).await;
@@ -76,15 +91,26 @@ async fn project_until_lost(
     shutdown: &Shutdown,
 ) -> Result<(), Lost> {
     // Found out before the broker gives us events that we could not project.
-    store.ping().await?;
-    let mut consumer = Consumer::connect(&settings.bus, settings.batch).await?;
+    let Some(mut duty) = duty::learn(store, settings.fold).await? else { return Ok(()) };
+    let mut consumer = Consumer::connect(&settings.bus, store.generation(), settings.batch).await?;
+    if guard::ready(store, settings.bus.partitions).await? == guard::Ready::Dropped {
+        // While we connected, which has made its queues again.
+        generations::remove_queues(&settings.bus, store.generation()).await?;
+        return Ok(());
+    }
     loop {
-        beat.beat(clock.now());
+        // Readiness asks for the view that people see.
+        if duty.live {
+            beat.beat(clock.now());
+        }
         let mut batch = tokio::select! {
             batch = consumer.next() => batch?,
             // Idle, or cut off: only the broker can tell.
             () = tokio::time::sleep(PULSE) => {
                 consumer.ask().await?;
+                // Without events nobody would tell us that another generation is live.
+                let Some(now) = duty::learn(store, settings.fold).await? else { return Ok(()) };
+                duty = now;
                 continue;
             }
             () = shutdown.draining() => {
@@ -96,10 +122,13 @@ async fn project_until_lost(
         if crash::planted("ack-before-effect") {
             consumer.ack(&batch).await?;
         }
-        let work = read(&mut batch, clock.now());
-        let oldest = work.messages.iter().map(|message| message.arrived.envelope.meta.recorded_at).min();
-        let tally = isolate::project(store, work, settings.tail, clock).await?;
-        report(&tally, batch.0.len(), oldest, clock);
+        let work = Arc::new(read(&mut batch, clock.now()));
+        let Some(tally) = project(store, settings, &mut duty, &work, clock).await? else { return Ok(()) };
+        // What nobody sees yet, or any more, is no work of the shop's, and late by nature.
+        if duty.live {
+            let oldest = work.messages.iter().map(|message| message.arrived.envelope.meta.recorded_at).min();
+            report(&tally, batch.0.len(), oldest, clock);
+        }
         crash::point("before-ack");
         if !crash::planted("ack-before-effect") {
             consumer.ack(&batch).await?;
@@ -109,10 +138,34 @@ async fn project_until_lost(
     }
 }
 
-/// Parses a batch; what cannot be read goes to the waiting room.
+/// Projects a batch, also when another generation is live than we thought; nothing when this one is there no more.
+async fn project(
+    store: &Store,
+    settings: &Settings,
+    duty: &mut Duty,
+    work: &Arc<Work>,
+    clock: &Clock,
+) -> Result<Option<Tally>, StoreError> {
+    loop {
+        match isolate::project(store, duty, work, settings.tail, clock).await {
+            // What of the batch was projected before is known by its version.
+            Err(error) if guard::is_stale(&error) => {
+                let Some(now) = duty::learn(store, settings.fold).await? else { return Ok(None) };
+                if now.live == duty.live {
+                    // We were right, and the guards are missing or wrong: somebody has had a hand in the database.
+                    guard::make(store, settings.bus.partitions).await?;
+                }
+                *duty = now;
+            }
+            done => return done.map(Some),
+        }
+    }
+}
+
+/// Parses a batch; what cannot be read goes to the waiting room, and marks of a switch to the guards.
 fn read(batch: &mut Batch, now: Time) -> Work {
-    let mut work = Work { messages: Vec::with_capacity(batch.0.len()), ..Work::default() };
-    for message in &mut batch.0 {
+    let mut work = Work { messages: Vec::with_capacity(batch.0.len()), marks: guard::marks(batch), ..Work::default() };
+    for message in batch.0.iter_mut().filter(|message| message.mark.is_none()) {
         let body = std::mem::take(&mut message.body);
         let partition = i32::from(message.partition);
         let published_at = message.published_at.map_or(now, |ms| date::from_bson(mongodb::bson::DateTime::from_millis(ms)));

@@ -13,8 +13,10 @@
 
 use super::{
     batch::{Task, Work},
+    duty::Duty,
     load,
     room::{Head, WaitingRoom},
+    skip::Discards,
     waiting::{Reason, Waiting, diagnosis},
     working_set::{Arrived, Verdict, WorkingSet},
 };
@@ -58,9 +60,11 @@ pub struct Lane {
 /// All lanes of a batch.
 #[derive(Debug, Default)]
 pub struct Lanes {
-    lanes: BTreeMap<Stream, Lane>,
+    streams: BTreeMap<Stream, Lane>,
     /// Events kept for each stream at most.
     tail: usize,
+    /// As far as they may come here.
+    pub discards: Discards,
 }
 
 #[derive(Deserialize)]
@@ -71,16 +75,26 @@ struct Place {
 }
 
 impl Lanes {
-    pub async fn load(store: &Store, session: &mut ClientSession, work: &Work, tail: usize) -> Result<Self, StoreError> {
-        let mut this = Self { lanes: BTreeMap::new(), tail };
+    pub async fn load(
+        store: &Store,
+        session: &mut ClientSession,
+        duty: &Duty,
+        work: &Work,
+        tail: usize,
+    ) -> Result<Self, StoreError> {
+        let mut this = Self { tail, ..Self::default() };
         let which = doc! { "_id": { "$in": load::texts(&work.streams()) } };
         let heads = load::find::<Head>(store, session, names::PARKED, which, None).await?;
         for head in heads {
             let Ok(stream) = head.stream.parse::<Stream>() else { continue };
             let (partition, missing) = (head.partition, head.missing);
-            this.lanes.insert(stream, Lane { head: Some(head), missing, partition, ..Lane::default() });
+            this.streams.insert(stream, Lane { head: Some(head), missing, partition, ..Lane::default() });
         }
-        if !this.lanes.is_empty() {
+        // What was discarded is past in the live generation, unless something stands still there. Another may have it before it.
+        if !duty.live || !this.streams.is_empty() {
+            this.discards = Discards::load(store, session).await?;
+        }
+        if !this.streams.is_empty() {
             this.load_rows(store, session, work).await?;
         }
         if let Task::Condemn { .. } = &work.task {
@@ -91,31 +105,31 @@ impl Lanes {
 
     async fn load_rows(&mut self, store: &Store, session: &mut ClientSession, work: &Work) -> Result<(), StoreError> {
         let behind = |streams: &BTreeSet<Stream>| doc! { "stream": { "$in": load::texts(streams) } };
-        let all: BTreeSet<Stream> = self.lanes.keys().copied().collect();
+        let all: BTreeSet<Stream> = self.streams.keys().copied().collect();
         // Exactly what the index has, so that no event is read.
         let fields = doc! { "_id": 0, "stream": 1, "version": 1, "reason": 1 };
         for place in load::find::<Place>(store, session, names::WAITING, behind(&all), Some(fields)).await? {
             let row = Row { known: true, fresh: false, poison: place.reason == Reason::Poison, event: None };
-            self.lanes.entry(place.stream).or_default().rows.insert(place.version, row);
+            self.streams.entry(place.stream).or_default().rows.insert(place.version, row);
         }
-        for (stream, lane) in &mut self.lanes {
-            lane.open = lane.may_move(*stream, work);
+        for (stream, lane) in &mut self.streams {
             let next = lane.head.as_ref().map_or(1, |head| head.next);
+            lane.open = lane.may_move(*stream, work) || self.discards.has(*stream, next);
             lane.have = (!lane.open).then_some(next - 1);
         }
-        let open: BTreeSet<Stream> = self.lanes.iter().filter(|(_, lane)| lane.open).map(|(stream, _)| *stream).collect();
+        let open: BTreeSet<Stream> = self.streams.iter().filter(|(_, lane)| lane.open).map(|(stream, _)| *stream).collect();
         if open.is_empty() {
             return Ok(());
         }
         let mut which = behind(&open);
         if let Task::Reopen { stream, most, .. } = &work.task
-            && let Some(beyond) = self.lanes.get(stream).and_then(|lane| lane.rows.keys().nth(*most))
+            && let Some(beyond) = self.streams.get(stream).and_then(|lane| lane.rows.keys().nth(*most))
         {
             which.insert("version", doc! { "$lt": *beyond });
         }
         for event in load::find::<Waiting>(store, session, names::WAITING, which, None).await? {
             let Ok(stream) = event.stream.parse::<Stream>() else { continue };
-            if let Some(row) = self.lanes.get_mut(&stream).and_then(|lane| lane.rows.get_mut(&event.version)) {
+            if let Some(row) = self.streams.get_mut(&stream).and_then(|lane| lane.rows.get_mut(&event.version)) {
                 row.event = Some(event);
             }
         }
@@ -126,26 +140,26 @@ impl Lanes {
     fn condemn(&mut self, work: &Work) {
         let Some(message) = work.messages.first() else { return };
         let meta = &message.arrived.envelope.meta;
-        let lane = self.lanes.entry(meta.stream).or_default();
+        let lane = self.streams.entry(meta.stream).or_default();
         lane.open = false;
         lane.have = Some(lane.head.as_ref().map_or(meta.version, |head| head.next) - 1);
     }
 
     /// The version that a stream waits for, if it stands still whatever this batch brings.
     pub fn closed(&self, stream: Stream) -> Option<i64> {
-        self.lanes.get(&stream)?.have.map(|have| have + 1)
+        self.streams.get(&stream)?.have.map(|have| have + 1)
     }
 
     /// The waiting events that may be applied.
     pub fn loaded(&self) -> impl Iterator<Item = Arrived> + '_ {
-        let open = self.lanes.values().filter(|lane| lane.open);
+        let open = self.streams.values().filter(|lane| lane.open);
         open.flat_map(|lane| lane.rows.values()).filter_map(|row| row.event.as_ref()?.arrived())
     }
 
     /// Lets an event wait. One that waits already stays as it is, unless it was no good and this one is.
     pub fn enter(&mut self, stream: Stream, waiting: Waiting, have: i64) {
         let (tail, version, poison) = (self.tail, waiting.version, waiting.reason == Reason::Poison);
-        let lane = self.lanes.entry(stream).or_default();
+        let lane = self.streams.entry(stream).or_default();
         lane.partition = waiting.partition;
         let known = match lane.rows.get(&version) {
             Some(row) if poison || !row.poison => return,
@@ -163,7 +177,7 @@ impl Lanes {
 
     /// Says of an event that is next, and waits or comes now, that it cannot be applied.
     pub fn blame(&mut self, stream: Stream, waiting: Waiting, have: i64) {
-        match self.lanes.get_mut(&stream).and_then(|lane| lane.rows.get_mut(&waiting.version)) {
+        match self.streams.get_mut(&stream).and_then(|lane| lane.rows.get_mut(&waiting.version)) {
             Some(row) if row.poison => {}
             Some(row) => *row = Row { fresh: true, poison: true, event: Some(waiting), ..*row },
             None => self.enter(stream, waiting, have),
@@ -172,10 +186,14 @@ impl Lanes {
 
     /// Applies what has waited and can be applied now, in order; says how much that was.
     pub fn drain(&mut self, stream: Stream, set: &mut WorkingSet, now: Time) -> u64 {
-        let Some(lane) = self.lanes.get_mut(&stream) else { return 0 };
+        let Some(lane) = self.streams.get_mut(&stream) else { return 0 };
         let mut applied = 0;
         while let Some(row) = lane.blocker(stream, set.version(stream)) {
             let Some(event) = &mut row.event else { break };
+            if self.discards.skip(stream, event, set, now) {
+                applied += 1;
+                continue;
+            }
             let verdict = event.read().map(|early| set.apply(&early, now));
             let (cause, why) = match verdict {
                 Ok(Verdict::Applied) => {
@@ -195,18 +213,18 @@ impl Lanes {
 
     /// A waiting event, if it is loaded.
     pub fn event(&self, stream: Stream, version: i64) -> Option<&Waiting> {
-        self.lanes.get(&stream)?.rows.get(&version)?.event.as_ref()
+        self.streams.get(&stream)?.rows.get(&version)?.event.as_ref()
     }
 
     /// Takes a message out of the room whose version has not come.
     pub fn drop_row(&mut self, stream: Stream, version: i64, room: &mut WaitingRoom) {
-        let row = self.lanes.get_mut(&stream).and_then(|lane| lane.rows.remove(&version));
+        let row = self.streams.get_mut(&stream).and_then(|lane| lane.rows.remove(&version));
         room.left.extend(row.map(|_| super::waiting::key(stream, version)));
     }
 
     /// Says what the batch has made of all lanes.
     pub fn settle(self, set: &WorkingSet, room: &mut WaitingRoom, now: Time) {
-        for (stream, lane) in self.lanes {
+        for (stream, lane) in self.streams {
             let have = lane.have.unwrap_or_else(|| set.version(stream));
             lane.settle(stream, have, room, now);
         }

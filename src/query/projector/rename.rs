@@ -3,7 +3,10 @@
 
 use super::working_set::{Arrived, WorkingSet};
 use super::{
+    duty::Duty,
+    guard,
     load::Touched,
+    skip,
     waiting::{self, Waiting},
     write,
     write::WaitingRoom,
@@ -26,7 +29,13 @@ const CHUNK: usize = 500;
 
 /// Renames the orders of every user whose new profile comes next, and of those after it that are here too or have waited for it.
 /// What is left over, less than a chunk, goes with the events themselves.
-pub async fn ahead(store: &Store, events: impl Iterator<Item = &Arrived> + Send, clock: &Clock) -> Result<(), StoreError> {
+pub async fn ahead(
+    store: &Store,
+    duty: &Duty,
+    events: impl Iterator<Item = &Arrived> + Send,
+    clock: &Clock,
+) -> Result<(), StoreError> {
+    let mut discarded = None;
     let mut users: HashMap<UserId, UserView> = HashMap::new();
     for arrived in events {
         let Stream::User(id) = arrived.envelope.meta.stream else { continue };
@@ -38,12 +47,21 @@ pub async fn ahead(store: &Store, events: impl Iterator<Item = &Arrived> + Send,
             None => answer(store.collection::<UserView>(names::USERS).find_one(doc! { "_id": id.to_string() })).await?,
         };
         let Some(mut user) = known else { continue };
+        let discarded = match &mut discarded {
+            Some(discarded) => discarded,
+            none => none.insert(skip::discarded(store).await?),
+        };
         let mut next = Some(arrived.clone());
         while let Some(event) = next.take().filter(|event| event.envelope.meta.version == user.version + 1) {
             let Event::User(change) = &event.envelope.event else { break };
-            user = super::fold_catalogue::user(user, &event.envelope.meta, change);
-            while chunk(store, &event, id, &user, clock).await? {
-                crate::crash::point("after-rename-chunk");
+            if discarded.contains(&(Stream::User(id), event.envelope.meta.version)) {
+                // Only its version counts.
+                user.version = event.envelope.meta.version;
+            } else {
+                user = super::fold_catalogue::user(user, &event.envelope.meta, change);
+                while chunk(store, duty, &event, id, &user, clock).await? {
+                    crate::crash::point("after-rename-chunk");
+                }
             }
             let waited = waiting::key(Stream::User(id), user.version + 1);
             let found = answer(store.collection::<Waiting>(names::WAITING).find_one(doc! { "_id": waited })).await?;
@@ -55,9 +73,17 @@ pub async fn ahead(store: &Store, events: impl Iterator<Item = &Arrived> + Send,
 }
 
 /// Renames a chunk, if there is a whole one; says whether there was.
-async fn chunk(store: &Store, arrived: &Arrived, id: UserId, user: &UserView, clock: &Clock) -> Result<bool, StoreError> {
+async fn chunk(
+    store: &Store,
+    duty: &Duty,
+    arrived: &Arrived,
+    id: UserId,
+    user: &UserView,
+    clock: &Clock,
+) -> Result<bool, StoreError> {
     transact(store, |session| {
         let (store, arrived, user, now) = (store.clone(), arrived.clone(), user.clone(), clock.now());
+        let duty = *duty;
         Box::pin(async move {
             // Exactly the name before: what is left over of an earlier renaming must not skip it.
             let filter = doc! { "customer.id": id.to_string(), "customer.version": user.version - 1 };
@@ -69,7 +95,9 @@ async fn chunk(store: &Store, arrived: &Arrived, id: UserId, user: &UserView, cl
                 return Ok(false);
             }
             // The partition's counter, and nothing else: the user's document waits for the event itself.
-            let mut set: WorkingSet = super::load::positions(&store, session, &Touched::partition(arrived.partition)).await?;
+            guard::take(&store, session, &duty, &guard::of([arrived.partition])).await?;
+            let touched = Touched::partition(arrived.partition);
+            let mut set: WorkingSet = super::load::positions(&store, session, &touched, &duty).await?;
             set.orders = orders.into_iter().map(|order| (order.id, order)).collect();
             set.users.insert(id, user);
             set.rename(&arrived, id, now);

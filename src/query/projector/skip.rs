@@ -8,26 +8,31 @@
 //! **The record.** Who did it, when and why stands in the collection `discards`, under stream and version (`order/0190…:2`),
 //! written in the transaction that skips the event. It is never removed. Whoever folds the log anew, be it to compare (`verify`)
 //! or to build (`rebuild`), reads it first ([`discarded`]) and calls [`WorkingSet::skip`] in place of `apply` for those events;
-//! then the result is the document that is there. Removing a record and rebuilding is how a discard is undone.
+//! then the result is the document that is there. Projectors of generations that are not live do the same, batch by batch.
+//! Removing a record and rebuilding is how a discard is undone.
 //!
 //! A first event cannot be set aside: there would be nothing that later ones could change. Stock is the exception, since its
 //! levels are absolute. A message whose version has not come (`skips: false`), or that belongs to no stream, is only thrown
 //! away: no event of the log is skipped for it.
 
 use super::{
+    load,
     waiting::Waiting,
-    working_set::{Arrived, WorkingSet},
+    working_set::{Arrived, Verdict, WorkingSet},
 };
 use crate::{
     event::Stream,
     query::{
-        store::{Store, StoreError, names},
+        store::{Store, StoreError, answer, names},
         view::{Cause, EventKind, EventView, ProductView, date},
     },
     value::Time,
 };
 use futures_util::TryStreamExt;
-use mongodb::bson::doc;
+use mongodb::{
+    ClientSession,
+    bson::{Document, doc},
+};
 use serde::{Deserialize, Serialize};
 use std::collections::HashSet;
 use time::format_description::well_known::Rfc3339;
@@ -88,9 +93,47 @@ impl Discarded {
 /// # Errors
 /// The driver's.
 pub async fn discarded(store: &Store) -> Result<HashSet<(Stream, i64)>, StoreError> {
-    let records = store.collection::<Discarded>(names::DISCARDS).find(doc! { "skips": true }).await?;
-    let records: Vec<Discarded> = records.try_collect().await?;
-    Ok(records.iter().filter_map(|record| Some((record.stream.parse().ok()?, record.version))).collect())
+    let records = store.collection::<Document>(names::DISCARDS);
+    let find = records.find(doc! { "skips": true }).projection(places());
+    let records: Vec<Document> = answer(async { find.await?.try_collect().await }).await?;
+    Ok(records.iter().filter_map(place).collect())
+}
+
+/// The same, as a transaction sees it.
+#[derive(Debug, Default)]
+pub struct Discards(HashSet<(Stream, i64)>);
+
+impl Discards {
+    pub async fn load(store: &Store, session: &mut ClientSession) -> Result<Self, StoreError> {
+        let which = doc! { "skips": true };
+        let records = load::find::<Document>(store, session, names::DISCARDS, which, Some(places())).await?;
+        Ok(Self(records.iter().filter_map(place).collect()))
+    }
+
+    pub fn has(&self, stream: Stream, version: i64) -> bool {
+        self.0.contains(&(stream, version))
+    }
+
+    /// Applies an event that has come, or skips it.
+    pub fn apply(&self, arrived: &Arrived, set: &mut WorkingSet, now: Time) -> Verdict {
+        let meta = &arrived.envelope.meta;
+        let discarded = self.has(meta.stream, meta.version) && meta.version > set.version(meta.stream);
+        if discarded && set.skip(&Skipped::event(arrived), now) { Verdict::Applied } else { set.apply(arrived, now) }
+    }
+
+    /// Skips an event that waits and is next, if it was discarded.
+    pub fn skip(&self, stream: Stream, waiting: &Waiting, set: &mut WorkingSet, now: Time) -> bool {
+        let skipped = self.has(stream, waiting.version).then(|| Skipped::waiting(stream, waiting)).flatten();
+        skipped.is_some_and(|skipped| set.skip(&skipped, now))
+    }
+}
+
+fn places() -> Document {
+    doc! { "_id": 0, "stream": 1, "version": 1 }
+}
+
+fn place(record: &Document) -> Option<(Stream, i64)> {
+    Some((record.get_str("stream").ok()?.parse().ok()?, record.get_i64("version").ok()?))
 }
 
 /// What a fold must know of an event to skip it; little, since the event itself may not be readable.

@@ -60,7 +60,7 @@ fn nobody_said() -> Cause {
 }
 
 impl Waiting {
-    /// An event that can be read.
+    /// An event that can be read. Who has it from the log and not from a message gives no body.
     pub fn event(arrived: &Arrived, body: &[u8], code: Cause, cause: String, now: Time) -> Self {
         let meta = &arrived.envelope.meta;
         let mut waiting = Self {
@@ -74,7 +74,7 @@ impl Waiting {
             partition: arrived.partition,
             published_at: arrived.published_at,
             event: Some(meta.id.to_string()),
-            body: text(body),
+            body: if body.is_empty() { text(&arrived.envelope.to_json().unwrap_or_default()) } else { text(body) },
         };
         waiting.blame(code, waiting.cause.clone());
         waiting

@@ -1,6 +1,8 @@
 //! Keeps an eye on what stands still: tells it to the metrics, and lets go after an upgrade what could not be read before it.
 
 use super::{
+    duty::Fold,
+    hands::{self, Hands},
     operator::{Operator, Retried},
     waiting::STRAYS,
 };
@@ -20,8 +22,8 @@ const LOOK: Duration = Duration::from_secs(5);
 const PAGE: i64 = 100;
 
 /// Retries after an upgrade what can be read now, and reports what stands still as metrics, until the drain.
-pub async fn watch(store: Store, clock: Clock, shutdown: Shutdown) {
-    let operator = Operator::new(store, clock.clone());
+pub async fn watch(store: Store, fold: Fold, clock: Clock, shutdown: Shutdown) {
+    let operator = Operator::new(store, fold, clock.clone());
     let mut tick = tokio::time::interval(LOOK);
     let mut upgraded = false;
     while !shutdown.is_draining() {
@@ -57,17 +59,28 @@ pub async fn watch(store: Store, clock: Clock, shutdown: Shutdown) {
 }
 
 impl Operator {
-    /// Retries what an older binary could not read and this one can; says how many aggregates go on.
+    /// Retries what an older binary could not read and this one can, in every generation that this version projects; says how
+    /// many aggregates go on.
+    async fn after_upgrade(&self) -> Result<u64, StoreError> {
+        let mut moved = 0;
+        for hands in self.all().await? {
+            moved += hands.after_upgrade().await?;
+        }
+        Ok(moved)
+    }
+}
+
+impl Hands {
     async fn after_upgrade(&self) -> Result<u64, StoreError> {
         let mut moved = 0;
         for cause in [Cause::UnknownType, Cause::Unreadable] {
             let mut after = String::new();
             loop {
-                let heads = self.heads(Some(cause), Some(&after), PAGE).await?;
+                let heads = hands::heads(&self.store, Some(cause), Some(&after), PAGE).await?;
                 let Some(last) = heads.last() else { break };
                 after.clone_from(&last.stream);
                 for head in heads {
-                    let next = self.look(&head.stream, 1).await?.and_then(|(_, events)| events.into_iter().next());
+                    let next = hands::look(&self.store, &head.stream, 1).await?.and_then(|(_, events)| events.into_iter().next());
                     let readable = head.stream == STRAYS || next.is_some_and(|event| event.arrived().is_some());
                     if readable && matches!(self.retry(&head.stream).await?, Retried::Current(_)) {
                         moved += 1;

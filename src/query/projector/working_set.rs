@@ -1,6 +1,6 @@
 //! The documents that a batch touches, folded in memory. Pure: loaded before by `load`, written after by `write`.
 
-use super::{fold_catalogue, fold_order};
+use super::{duty::Duty, fold_catalogue, fold_order};
 use crate::{
     crash,
     event::{Envelope, Event, Stream},
@@ -34,6 +34,7 @@ pub enum Verdict {
 
 #[derive(Debug, Default)]
 pub struct WorkingSet {
+    pub duty: Duty,
     pub orders: HashMap<OrderId, OrderView>,
     pub users: HashMap<UserId, UserView>,
     pub products: HashMap<ProductId, ProductView>,
@@ -154,13 +155,20 @@ impl WorkingSet {
         entry: EventView,
         now: Time,
     ) {
-        let number = self.positions.entry(partition).or_default();
-        *number += 1;
-        let id = ChangeId { partition, number: *number };
-        after.change = id;
-        self.history.entry(after.id).or_default().push(entry.clone());
+        (self.duty.fold.finish)(&mut after);
         self.changed_orders.insert(after.id);
-        self.changes.push(Change { id, at: now, order: after.clone(), event: entry, before: before.map(Before::of) });
+        if self.duty.live {
+            let number = self.positions.entry(partition).or_default();
+            *number += 1;
+            let id = ChangeId { partition, number: *number };
+            after.change = id;
+            self.history.entry(after.id).or_default().push(entry.clone());
+            self.changes.push(Change { id, at: now, order: after.clone(), event: entry, before: before.map(Before::of) });
+        } else {
+            // The live generation logs the change. Before a switch the places that it has given are taken over.
+            after.change = before.map_or(ChangeId { partition, number: 0 }, |before| before.change);
+            self.history.entry(after.id).or_default().push(entry);
+        }
         self.orders.insert(after.id, after);
     }
 }

@@ -10,7 +10,7 @@ use crate::{
 };
 use mongodb::{
     ClientSession,
-    bson::{Bson, doc, serialize_to_document},
+    bson::{Bson, Document, doc, serialize_to_document},
 };
 
 pub use super::room::WaitingRoom;
@@ -23,10 +23,16 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
         fields.remove("_id");
         // Only the waiting room's own marks say it, so that taking it away is as sure as putting it there.
         fields.remove("parked");
+        let mut update = Document::new();
+        if !set.duty.live {
+            // The live generation moves it, and a switch takes it over: nothing here may put it back.
+            update.insert("$setOnInsert", doc! { "change": fields.remove("change") });
+        }
         let entries = set.history.get(id).into_iter().flatten().map(serialize_to_document);
         let entries = entries.map(|entry| entry.map(Bson::Document)).collect::<Result<Vec<_>, _>>()?;
         // Not a replacement: the history stays where it is and is added to.
-        orders.upsert(doc! { "_id": id.to_string() }, doc! { "$set": fields, "$push": { "history": { "$each": entries } } });
+        update.extend(doc! { "$set": fields, "$push": { "history": { "$each": entries } } });
+        orders.upsert(doc! { "_id": id.to_string() }, update);
     }
     orders.send(store, session, names::ORDERS).await?;
     crash::point("between-collections");
@@ -67,7 +73,10 @@ pub async fn write(store: &Store, session: &mut ClientSession, set: &WorkingSet,
     positions.send(store, session, names::POSITIONS).await?;
     crash::point("between-collections");
 
-    room.write(store, session).await
+    room.write(store, session).await?;
+    // The transaction has nothing left to do but to commit.
+    crash::point("before-view-commit");
+    Ok(())
 }
 
 /// Buckets are kept apart by partition, so that projectors of different partitions never wait for each other; a report adds them

@@ -10,11 +10,18 @@ use mongodb::{
 };
 use std::time::Duration;
 
-pub(super) async fn ensure(store: &Store, keep_changes: Duration) -> Result<(), StoreError> {
+pub(super) async fn ensure_shared(store: &Store, keep_changes: Duration) -> Result<(), StoreError> {
+    make(store, &[names::CHANGES, names::POSITIONS, names::GENERATIONS, names::GUARDS, names::DISCARDS]).await?;
+    create(store, names::CHANGES, [doc! { "_id.p": 1, "_id.s": 1 }, doc! { "order._id": 1, "_id.s": 1 }]).await?;
+    create(store, names::GUARDS, [doc! { "generation": 1 }]).await?;
+    expire_changes(store, keep_changes).await
+}
+
+/// Makes collections that are not there. (In a transaction they could not be made on every server.)
+async fn make(store: &Store, collections: &[&str]) -> Result<(), StoreError> {
     let existing = store.database.list_collection_names().await?;
-    let read = [names::ORDERS, names::USERS, names::PRODUCTS, names::SALES, names::CHANGES, names::POSITIONS];
-    for name in read.into_iter().chain([names::WAITING, names::PARKED, names::DISCARDS]) {
-        if existing.iter().any(|known| known == name) {
+    for name in collections.iter().map(|name| store.named(name)) {
+        if existing.contains(&name) {
             continue;
         }
         match store.database.create_collection(name).await {
@@ -24,13 +31,27 @@ pub(super) async fn ensure(store: &Store, keep_changes: Duration) -> Result<(), 
             Err(error) => return Err(error),
         }
     }
+    Ok(())
+}
+
+/// What the projector itself needs of the views of the generation that `store` is of. Filling is faster without the rest.
+pub(super) async fn ensure_bare(store: &Store) -> Result<(), StoreError> {
+    make(store, &names::VIEWS).await?;
+    create(store, names::ORDERS, [doc! { "customer.id": 1, "placedAt": 1, "_id": 1 }]).await?;
+    // With the reason, so that looking at what waits reads no event; and by the id of an event, for operators.
+    create(store, names::WAITING, [doc! { "stream": 1, "version": 1, "reason": 1 }, doc! { "event": 1 }]).await?;
+    create(store, names::PARKED, [doc! { "cause": 1, "_id": 1 }]).await
+}
+
+/// The views of the generation that `store` is of.
+pub(super) async fn ensure_views(store: &Store) -> Result<(), StoreError> {
+    ensure_bare(store).await?;
     // Every sort ends in the id, which makes the order total and cursors stable.
     let orders = [
         doc! { "placedAt": 1, "_id": 1 },
         doc! { "updatedAt": 1, "_id": 1 },
         doc! { "total": 1, "_id": 1 },
         doc! { "number": 1, "_id": 1 },
-        doc! { "customer.id": 1, "placedAt": 1, "_id": 1 },
         doc! { "customer.id": 1, "updatedAt": 1, "_id": 1 },
         doc! { "customer.id": 1, "total": 1, "_id": 1 },
         doc! { "customer.id": 1, "number": 1, "_id": 1 },
@@ -51,12 +72,7 @@ pub(super) async fn ensure(store: &Store, keep_changes: Duration) -> Result<(), 
         doc! { "version": 1 },
     ];
     create(store, names::PRODUCTS, products).await?;
-    create(store, names::SALES, [doc! { "start": 1 }]).await?;
-    // With the reason, so that looking at what waits reads no event; and by the id of an event, for operators.
-    create(store, names::WAITING, [doc! { "stream": 1, "version": 1, "reason": 1 }, doc! { "event": 1 }]).await?;
-    create(store, names::PARKED, [doc! { "cause": 1, "_id": 1 }]).await?;
-    create(store, names::CHANGES, [doc! { "_id.p": 1, "_id.s": 1 }, doc! { "order._id": 1, "_id.s": 1 }]).await?;
-    expire_changes(store, keep_changes).await
+    create(store, names::SALES, [doc! { "start": 1 }]).await
 }
 
 async fn create(store: &Store, collection: &str, keys: impl IntoIterator<Item = Document>) -> Result<(), StoreError> {
@@ -81,7 +97,7 @@ pub(super) async fn expire_changes(store: &Store, keep: Duration) -> Result<(), 
     }
 }
 
-fn code(error: &StoreError) -> Option<i32> {
+pub(super) fn code(error: &StoreError) -> Option<i32> {
     match &*error.kind {
         mongodb::error::ErrorKind::Command(error) => Some(error.code),
         _ => None,

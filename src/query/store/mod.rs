@@ -1,9 +1,14 @@
 //! MongoDB. Only the read side reaches this module.
 
+mod generations;
 mod indexes;
+mod live;
 mod patience;
+mod registry;
 mod transaction;
 
+pub use generations::{Generation, Registry};
+pub use live::GOOD_FOR;
 pub(super) use patience::{ANSWER, SERVER, answer, within};
 pub(super) use transaction::{Bulk, Spoilt, transact};
 
@@ -12,24 +17,34 @@ use mongodb::{
     bson::{Document, doc},
     options::{Acknowledgment, ClientOptions, ReadConcern, SelectionCriteria, WriteConcern},
 };
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 /// What went wrong with MongoDB, for the log.
 pub type StoreError = mongodb::error::Error;
 
-/// The read model.
+/// The read model, or with [`Store::of`] one generation of it.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(super) client: Client,
     pub(super) database: Database,
+    /// Whose views these are; nothing for those of whichever is live.
+    generation: Option<i32>,
+    /// What this process knows of the registry. Shared by all clones.
+    known: Arc<live::Known>,
 }
 
-/// The collections of the read model.
+/// The collections of the read model. The views, from orders to the waiting room, are each generation's own; what
+/// subscriptions are
+/// fed from, and what says which generation is live, is shared.
 pub(super) mod names {
     pub const ORDERS: &str = "orders";
     pub const USERS: &str = "users";
     pub const PRODUCTS: &str = "products";
     pub const SALES: &str = "sales";
+    /// See `store::registry` and `rebuild::job`.
+    pub const GENERATIONS: &str = "generations";
+    /// See `projector::guard`.
+    pub const GUARDS: &str = "guards";
     /// See `view::Change`.
     pub const CHANGES: &str = "changes";
     /// The number of the newest change of each partition.
@@ -39,8 +54,11 @@ pub(super) mod names {
     pub const WAITING: &str = "waiting";
     /// The streams that stand still: one document each, see `projector::parking`.
     pub const PARKED: &str = "parked";
-    /// Events that an operator has set aside. It outlives rebuilds, see `projector::skip`.
+    /// Events that an operator has set aside. All generations honour it, and it outlives rebuilds, see `projector::skip`.
     pub const DISCARDS: &str = "discards";
+
+    /// Those of which every generation has its own.
+    pub const VIEWS: [&str; 6] = [ORDERS, USERS, PRODUCTS, SALES, WAITING, PARKED];
 }
 
 impl Store {
@@ -66,19 +84,42 @@ impl Store {
         let name = options.default_database.clone().unwrap_or_else(|| "orderflow".into());
         let client = Client::with_options(options)?;
         let database = client.database(&name);
-        Ok(Self { client, database })
+        Ok(Self { client, database, generation: None, known: Arc::default() })
     }
 
     pub(super) fn collection<T: Send + Sync>(&self, name: &str) -> Collection<T> {
-        self.database.collection(name)
+        self.database.collection(&self.named(name))
     }
 
-    /// Makes collections and indexes. Safe to run twice and by several processes at once.
+    /// Makes collections and indexes, of all generations that there are. Safe to run twice and by several processes at once.
     ///
     /// # Errors
     /// The driver's.
-    pub async fn migrate(&self, keep_changes: Duration) -> Result<(), StoreError> {
-        indexes::ensure(self, keep_changes).await
+    pub async fn migrate(&self, keep_changes: Duration, fold: i32) -> Result<(), StoreError> {
+        // A read model from before there were generations has been written by the first fold.
+        let known = self.database.list_collection_names().await?;
+        self.register(if known.iter().any(|name| name == names::ORDERS) { 1 } else { fold }).await?;
+        indexes::ensure_shared(self, keep_changes).await?;
+        for generation in self.look().await?.ids() {
+            self.of(generation).make_views().await?;
+        }
+        Ok(())
+    }
+
+    /// Makes the collections of this generation's views, with no more indexes than it takes to fill them.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(super) async fn make_bare_views(&self) -> Result<(), StoreError> {
+        indexes::ensure_bare(self).await
+    }
+
+    /// Makes the collections and indexes of this generation's views.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(super) async fn make_views(&self) -> Result<(), StoreError> {
+        indexes::ensure_views(self).await
     }
 
     /// Applies how long changes are kept, which is all of the schema that is a setting. Of several processes with different ones,

@@ -27,10 +27,7 @@ where
         session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(majority()).await?;
         let whole = async {
             match work(&mut session).await {
-                Ok(value) => {
-                    crate::crash::point("before-view-commit");
-                    commit(&mut session).await.map(|()| value)
-                }
+                Ok(value) => commit(&mut session).await.map(|()| value),
                 Err(error) => {
                     // The server ends it anyway when it cannot hear this.
                     let _ = session.abort_transaction().await;
@@ -97,10 +94,11 @@ impl Bulk {
     /// # Errors
     /// The driver's, or that a write was refused.
     pub async fn send(self, store: &Store, session: &mut ClientSession, collection: &str) -> Result<(), StoreError> {
+        let collection = store.named(collection);
         let commands = [
-            (doc! { "update": collection }, "updates", self.updates),
-            (doc! { "insert": collection }, "documents", self.inserts),
-            (doc! { "delete": collection }, "deletes", self.deletes),
+            (doc! { "update": &collection }, "updates", self.updates),
+            (doc! { "insert": &collection }, "documents", self.inserts),
+            (doc! { "delete": &collection }, "deletes", self.deletes),
         ];
         for (mut command, name, mut operations) in commands {
             // The server takes at most 100,000 operations and 48 MB at once; batches are far below the first, and large orders

@@ -17,7 +17,8 @@ impl TestApp {
 
     /// A print of everything the write side knows, but for what became of each command.
     pub async fn state(&self) -> String {
-        let tables = ["users", "products", "stock", "orders", "event_log"];
+        let asked = "(SELECT actor, command_id FROM rebuild_requests)";
+        let tables = ["users", "products", "stock", "orders", "event_log", asked];
         let prints = tables.map(|name| format!("(SELECT string_agg(t::text, '|' ORDER BY t::text) FROM {name} t)"));
         self.row(&format!("SELECT md5(concat_ws('#', {}))", prints.join(", "))).await.try_get_by_index(0).expect("a text")
     }

@@ -119,6 +119,7 @@ fn fingerprint() -> u64 {
     let mut hasher = DefaultHasher::new();
     include_str!("../../../migrations/src/m20261123_000001_write_model.rs").hash(&mut hasher);
     include_str!("../../../migrations/src/m20261124_000001_streams_by_key.rs").hash(&mut hasher);
+    include_str!("../../../migrations/src/m20261124_000002_rebuild_requests.rs").hash(&mut hasher);
     hasher.finish()
 }
 

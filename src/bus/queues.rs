@@ -1,0 +1,120 @@
+//! The queues of generations from outside: made, looked at, marked and removed by whoever rebuilds a read model, and looked at by
+//! whoever must know whether something is still on its way.
+
+use super::{BusError, Settings, connection, topology};
+use lapin::{
+    BasicProperties, Confirmation, Connection,
+    options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
+    types::{AMQPValue, FieldTable},
+};
+
+/// How far behind a generation's queues are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Backlog {
+    /// Messages that wait to be delivered, in all partitions.
+    pub messages: u64,
+    /// Whether every queue has somebody to work on it.
+    pub consumed: bool,
+}
+
+/// A link to the broker, good until its first error. It declares nothing by itself: whoever only looks must not add queues to the
+/// hash because they were told another number of partitions.
+#[derive(Debug)]
+pub struct Queues {
+    connection: Connection,
+    partitions: u16,
+}
+
+impl Queues {
+    /// # Errors
+    /// The broker is away, refuses, or does not answer in time.
+    pub async fn connect(settings: &Settings) -> Result<Self, BusError> {
+        let connection = in_time(connection::open(settings, "generations")).await?;
+        Ok(Self { connection, partitions: settings.partitions })
+    }
+
+    /// Makes the queues of a generation, and binds them: from now on everything that is published is there too.
+    ///
+    /// # Errors
+    /// The link is lost.
+    pub async fn open(&self, generation: i32) -> Result<(), BusError> {
+        topology::declare(&self.connection, self.partitions, &[generation]).await
+    }
+
+    /// Removes the queues of a generation with all that is in them. Removing twice is removing once.
+    ///
+    /// # Errors
+    /// The link is lost.
+    pub async fn remove(&self, generation: i32) -> Result<(), BusError> {
+        let channel = self.connection.create_channel().await?;
+        topology::remove(&channel, self.partitions, generation).await?;
+        Ok(channel.close(200, "removed".into()).await?)
+    }
+
+    /// What waits in the queues of a generation, and has not been given to a consumer; nothing when it has no queues. What a
+    /// consumer has in hand is not among it: the protocol does not tell.
+    ///
+    /// # Errors
+    /// The link is lost, or the broker does not answer in time.
+    pub async fn backlog(&self, generation: i32) -> Result<Option<Backlog>, BusError> {
+        in_time(self.look(generation)).await
+    }
+
+    async fn look(&self, generation: i32) -> Result<Option<Backlog>, BusError> {
+        let channel = self.connection.create_channel().await?;
+        // Passive: it is asked about, not made.
+        let passive = QueueDeclareOptions { passive: true, durable: true, exclusive: false, auto_delete: false, nowait: false };
+        let mut backlog = Backlog { messages: 0, consumed: true };
+        for partition in 0..self.partitions {
+            let name = topology::queue(generation, partition);
+            match channel.queue_declare(name.into(), passive, FieldTable::default()).await {
+                Ok(queue) => {
+                    backlog.messages += u64::from(queue.message_count());
+                    backlog.consumed &= queue.consumer_count() > 0;
+                }
+                // The broker answers a look at a queue that is not there by closing the channel, and nothing more.
+                Err(_) if self.connection.status().connected() => return Ok(None),
+                Err(error) => return Err(error.into()),
+            }
+        }
+        channel.close(200, "looked".into()).await?;
+        Ok(Some(backlog))
+    }
+
+    /// Puts a mark at the end of every queue of a generation. Whoever comes to it has worked on everything before it.
+    ///
+    /// # Errors
+    /// The link is lost, or a queue does not take the mark.
+    pub async fn mark(&self, generation: i32, mark: &str) -> Result<(), BusError> {
+        let channel = self.connection.create_channel().await?;
+        channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
+        let mut headers = FieldTable::default();
+        headers.insert(topology::MARK_HEADER.into(), AMQPValue::LongString(mark.into()));
+        let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
+        let options = BasicPublishOptions { mandatory: true, immediate: false };
+        let mut confirms = Vec::with_capacity(usize::from(self.partitions));
+        for partition in 0..self.partitions {
+            let queue = topology::queue(generation, partition);
+            // The nameless exchange leads straight to the queue of that name.
+            let sent = channel.basic_publish("".into(), queue.as_str().into(), options, b"", properties.clone()).await?;
+            confirms.push((queue, sent));
+        }
+        for (queue, confirm) in confirms {
+            if !matches!(confirm.await?, Confirmation::Ack(None)) {
+                return Err(BusError::Refused(queue));
+            }
+        }
+        Ok(channel.close(200, "marked".into()).await?)
+    }
+
+    /// Leaves in order.
+    pub async fn close(self) {
+        // Whoever is not heard is gone all the same.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.connection.close(200, "done".into())).await;
+    }
+}
+
+async fn in_time<T>(asking: impl Future<Output = Result<T, BusError>>) -> Result<T, BusError> {
+    let patience = connection::PATIENCE;
+    tokio::time::timeout(patience, asking).await.map_err(|_| BusError::Timeout(patience))?
+}

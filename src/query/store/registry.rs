@@ -4,7 +4,6 @@
 
 use super::{Registry, SERVER, Store, StoreError, answer, indexes, names};
 use crate::{query::view::date, value::Time};
-use futures_util::TryStreamExt;
 use mongodb::{
     ClientSession,
     bson::{Document, doc},
@@ -27,11 +26,10 @@ impl Store {
         let began = Instant::now();
         let age = doc! { "$subtract": ["$$NOW", { "$ifNull": ["$switchedAt", { "$toDate": 0_i64 }] }] };
         let settled = doc! { "$gt": [age, SETTLES_AFTER_MS] };
-        let pipeline = [doc! { "$match": { "_id": ID } }, doc! { "$set": { "settled": settled } }];
-        let registries = self.collection::<Document>(names::GENERATIONS);
-        let find = registries.aggregate(pipeline).max_time(SERVER).with_type::<Registry>();
-        let found: Vec<Registry> = answer(async { find.await?.try_collect().await }).await?;
-        let registry = found.into_iter().next().unwrap_or_else(first);
+        let fields = doc! { "live": 1, "previous": 1, "building": 1, "next": 1, "dropped": 1, "settled": settled };
+        let registries = self.collection::<Registry>(names::GENERATIONS);
+        let found = answer(registries.find_one(doc! { "_id": ID }).projection(fields).max_time(SERVER)).await?;
+        let registry = found.unwrap_or_else(first);
         self.saw(registry.live.id, began);
         Ok(registry)
     }

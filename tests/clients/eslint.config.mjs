@@ -25,8 +25,8 @@ export default [
       // Values, pages and payloads are nobody: they have no identity to have an id of.
       ...rule('strict-id-in-types', 'error', {
         exceptions: {
-          types: ['Address', 'AllowedAction', 'CommandError', 'Money', 'OrderChange', 'OrderSummary', 'PageInfo', 'Pipeline', 'Receipt',
-            'SalesBucket', 'SalesReport', 'ShipmentLine'],
+          types: ['Address', 'AllowedAction', 'CommandError', 'Money', 'OrderChange', 'OrderSummary', 'PageInfo', 'Pipeline',
+            'Projection', 'RebuildProgress', 'RebuildReceipt', 'Receipt', 'SalesBucket', 'SalesReport', 'ShipmentLine'],
           suffixes: ['Connection', 'Edge', 'Payload'],
         },
       }),

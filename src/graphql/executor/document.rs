@@ -8,6 +8,7 @@ use apollo_compiler::{
     introspection,
     parser::Parser,
     response::GraphQLError,
+    schema::ExtendedType,
     validation::{DiagnosticList, Valid},
 };
 use async_graphql::{Pos, ServerError};
@@ -38,8 +39,17 @@ impl Document {
         }
         let parsed = parsed.map_err(|found| told(&found.errors, ErrorCode::ParseFailed))?;
         count(&parsed.definitions, limits).map_err(|error| vec![error])?;
-        let document = parsed.to_executable_validate(types);
-        let document = document.map_err(|found| told(&found.errors, ErrorCode::ValidationFailed))?;
+        let invalid = |found: &DiagnosticList| {
+            let mut errors = told(found, ErrorCode::ValidationFailed);
+            // Where the schema may not be asked for, it is not told word by word either.
+            for error in errors.iter_mut().filter(|_| limits.introspection) {
+                suggest(types, &mut error.message);
+            }
+            errors
+        };
+        // In two steps: where a field does not exist, the second would also say that nothing is selected in its place.
+        let document = parsed.to_executable(types).map_err(|found| invalid(&found.errors))?;
+        let document = document.validate(types).map_err(|found| invalid(&found.errors))?;
         for operation in document.operations.iter() {
             if operation.root_fields(&document).any(|field| matches!(field.name.as_str(), "__schema" | "__type")) {
                 if !limits.introspection {
@@ -158,6 +168,22 @@ fn told(found: &DiagnosticList, code: ErrorCode) -> Vec<ServerError> {
         errors.push(code.server_error(format!("There are {} more errors.", found.len() - ERRORS)));
     }
     errors
+}
+
+/// Adds the field that may have been meant to the message about one that does not exist.
+fn suggest(types: &Schema, message: &mut String) {
+    let parts = message.strip_prefix("type `").and_then(|rest| rest.strip_suffix('`')?.split_once("` does not have a field `"));
+    let Some((ty, wrong)) = parts else { return };
+    let fields = match types.types.get(ty) {
+        Some(ExtendedType::Object(ty)) => &ty.fields,
+        Some(ExtendedType::Interface(ty)) => &ty.fields,
+        _ => return,
+    };
+    let distance = |field: &str| strsim::osa_distance(&field.to_lowercase(), &wrong.to_lowercase());
+    let near = fields.keys().map(|field| (distance(field), field)).filter(|(distance, field)| *distance <= field.len() / 3 + 1);
+    if let Some((_, field)) = near.min_by_key(|(distance, _)| *distance) {
+        *message = format!("{message}; did you mean `{field}`?");
+    }
 }
 
 pub fn error(found: &GraphQLError) -> ServerError {

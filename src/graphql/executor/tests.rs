@@ -143,6 +143,18 @@ fn bombs_and_circles_take_no_time() {
 }
 
 #[test]
+fn what_may_have_been_meant_is_told_where_the_schema_may_be_asked_for() {
+    let told = |introspection| {
+        let limits = Limits { introspection, ..limits() };
+        let read = |text| Document::read(&shop(), text, &limits).err().unwrap().remove(0).message;
+        (read("{ me { nmae } }"), read("{ zebra }"))
+    };
+    assert_eq!(told(true).0, "type `User` does not have a field `nmae`; did you mean `name`?");
+    assert_eq!(told(false).0, "type `User` does not have a field `nmae`");
+    assert_eq!((told(true).1, told(false).1), ("type `Query` does not have a field `zebra`".into(), told(true).1));
+}
+
+#[test]
 fn errors_are_bounded_in_number_and_length() {
     let limits = Limits { tokens: 100_000, aliases: 100_000, ..limits() };
     let name = "x".repeat(5_000);

@@ -91,7 +91,7 @@ async fn prove(args: &Args) -> Result<bool, Failure> {
     Ok(unseen.is_empty())
 }
 
-/// The only pause there is: between looks, and between faults of the schedule.
+/// The only pause there is: between looks, between the commands of a client, and for as long as a fault is to last.
 pub async fn pause(time: Duration) {
     tokio::time::sleep(time).await; // bounded poll
 }

@@ -1,5 +1,5 @@
 // What was released once goes on working: the schema is compared with that of the last release, tests/released.graphql, which is replaced
-// by schema.graphql when a version is released and at no other time.
+// by schema.graphql when a version is released and at no other time. Until the first version it is the schema that was landed before.
 
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
@@ -11,8 +11,13 @@ const released = read('tests/released.graphql');
 const told = (changes) => changes.map(({ type, description }) => `${type}: ${description}`);
 const compared = (find, now) => told(find(buildSchema(released), buildSchema(now)));
 
-/** Changes that old clients may stumble over, taken on purpose, each with its reason. */
-const accepted = new Set([]);
+/** Changes that old clients may stumble over, taken on purpose, each with its reason. One that is there no longer is to be struck out. */
+const accepted = [
+  // An operator's discard must not leave a hole in a history. Generated code that lists every kind without a default must add it.
+  'VALUE_ADDED_TO_ENUM: EVENT_DISCARDED was added to enum type OrderEventType.',
+  // Off unless asked for, so that nobody hears what they did not expect.
+  'OPTIONAL_ARG_ADDED: An optional arg startCursor on Subscription.ordersChanged was added.',
+];
 
 describe('since the last release', () => {
   test('nothing that clients rely on has gone or changed', () => {
@@ -20,8 +25,7 @@ describe('since the last release', () => {
   });
 
   test('what clients might stumble over was taken on purpose', () => {
-    const dangerous = compared(findDangerousChanges, read('schema.graphql'));
-    assert.deepEqual(dangerous.filter((change) => !accepted.has(change)), []);
+    assert.deepEqual(compared(findDangerousChanges, read('schema.graphql')).sort(), [...accepted].sort());
   });
 
   test('a field that goes is seen', () => {

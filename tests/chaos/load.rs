@@ -38,6 +38,8 @@ pub struct Shop {
     pub staff: Client,
     pub customers: Vec<Client>,
     products: Mutex<Vec<Product>>,
+    /// Whoever works on read models as a whole is alone with them.
+    pub read_models: tokio::sync::Mutex<()>,
 }
 
 /// A receipt as a reader needs it.
@@ -67,6 +69,7 @@ impl Shop {
             staff: Client::new(&http, "staff", Role::Admin)?,
             customers: Vec::new(),
             products: Mutex::default(),
+            read_models: tokio::sync::Mutex::default(),
         };
         let mut till = Till::new(&shop, "opening", 0);
         till.patient = true;

@@ -8,10 +8,12 @@
 
 mod book;
 mod client;
+mod disk;
 mod faults;
 mod ledger;
 mod lives;
 mod load;
+mod operator;
 mod processes;
 mod proxy;
 mod run;
@@ -43,6 +45,12 @@ pub struct Args {
     /// Processes of each role
     #[arg(long, default_value = "2")]
     processes: usize,
+    /// Only this fault, again and again
+    #[arg(long)]
+    only: Option<faults::Kind>,
+    /// Keep what everybody said, also when nothing was found
+    #[arg(long)]
+    keep_logs: bool,
     /// A mistake for all processes to make; see src/crash.rs
     #[arg(long)]
     planted: Option<String>,
@@ -57,6 +65,7 @@ fn main() -> ExitCode {
         return ExitCode::SUCCESS;
     }
     let args = Args::parse();
+    disk::withdraw();
     let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return could_not(&error.into()),

@@ -5,6 +5,7 @@ use crate::{
     stack::{Stack, signal},
 };
 use std::{
+    collections::BTreeMap,
     fs,
     net::SocketAddr,
     ops::Deref,
@@ -40,6 +41,8 @@ struct Place {
     rest_until: Instant,
     /// What the next start is armed with.
     armed: Option<String>,
+    /// The most memory that any process here had, resident.
+    peak_kb: u64,
 }
 
 /// All places, and what every process is started with. Cheap enough to clone.
@@ -117,10 +120,11 @@ impl Crew {
     /// One round of the supervisor.
     fn look(&self) {
         for place in self.places().iter_mut() {
-            if let Some(child) = &mut place.child
-                && let Ok(Some(_)) = child.try_wait()
-            {
-                place.ended();
+            if let Some(child) = &mut place.child {
+                place.peak_kb = place.peak_kb.max(peak_kb(child.id()).unwrap_or_default());
+                if let Ok(Some(_)) = child.try_wait() {
+                    place.ended();
+                }
             }
             if place.child.is_none() && Instant::now() >= place.rest_until {
                 place.starts += 1;
@@ -138,6 +142,43 @@ impl Crew {
 
     pub fn count(&self) -> usize {
         self.places().len()
+    }
+
+    /// Runs the binary to its end: its exit code, and what it printed. What it said in error stays in the logs.
+    pub async fn run(&self, name: &str, args: &[&str]) -> Result<(Option<i32>, String), Failure> {
+        self.run_for(name, args, None, Duration::from_secs(120)).await
+    }
+
+    /// The same, armed with a crash point if one is given, and killed if it is not done in time.
+    pub async fn run_for(
+        &self,
+        name: &str,
+        args: &[&str],
+        armed: Option<&str>,
+        time: Duration,
+    ) -> Result<(Option<i32>, String), Failure> {
+        let (mut child, until) = (self.command(name, args, armed.map(str::to_owned))?, Instant::now() + time);
+        let ended = loop {
+            match child.try_wait()? {
+                Some(ended) => break ended,
+                None if Instant::now() > until => {
+                    child.kill()?;
+                    break child.wait()?;
+                }
+                None => pause(LOOK).await,
+            }
+        };
+        Ok((ended.code(), fs::read_to_string(self.logs.join(format!("{name}.out")))?))
+    }
+
+    /// The most memory that a process of each role had at any time, in MB.
+    pub fn peaks(&self) -> BTreeMap<&'static str, u64> {
+        let mut peaks = BTreeMap::new();
+        for place in self.places().iter() {
+            let peak: &mut u64 = peaks.entry(place.role).or_default();
+            *peak = (*peak).max(place.peak_kb / 1024);
+        }
+        peaks
     }
 
     /// The places of a role.
@@ -206,6 +247,12 @@ impl Crew {
     }
 }
 
+/// The high-water mark of a process's resident memory.
+fn peak_kb(pid: u32) -> Option<u64> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
+    status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?.trim().trim_end_matches(" kB").parse().ok()
+}
+
 impl Drop for Processes {
     fn drop(&mut self) {
         self.watch.abort();
@@ -229,6 +276,7 @@ impl Place {
             starts: 0,
             rest_until: Instant::now(),
             armed: None,
+            peak_kb: 0,
         }
     }
 

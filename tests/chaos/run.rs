@@ -7,6 +7,7 @@ use crate::{
     ledger::Ledger,
     lives,
     load::{Shop, Till},
+    operator::Operator,
     pause,
     processes::{Addresses, Processes},
     proxy::Proxy,
@@ -52,8 +53,8 @@ pub async fn hold(args: &Args) -> Result<bool, Failure> {
     };
     let logs = stack.logs.clone();
     let clean = matches!(held, Ok(true));
-    stack.end(!clean).await?;
-    if !clean {
+    stack.end(!clean || args.keep_logs).await?;
+    if !clean || args.keep_logs {
         println!("chaos: what processes and servers said is in {}", logs.display());
     }
     held
@@ -77,13 +78,15 @@ async fn on(stack: &Stack, args: &Args) -> Result<bool, Failure> {
     for number in 0..args.clients {
         load.spawn(lives::trade(Arc::clone(&shop), number, over.clone()));
     }
+    let operator = tokio::spawn(Operator::new(&shop, &addresses.database_url).work(over.clone()));
     let time = Duration::from_secs_f64(args.minutes * 60.0);
-    let dealt = Faults::new(&shop, stack, &wires).deal(time).await?;
+    let dealt = Faults::new(&shop, stack, &wires).deal(time, args.only).await?;
     tell_over.send_replace(true);
     ended_well(&book, load).await;
+    let jobs = operator.await??;
 
     let ledger = Ledger::open(&shop, stack).await?;
-    let mut counts = Counts { settled: ledger.settle().await?, ..Counts::default() };
+    let mut counts = Counts { jobs, own_disk: stack.can_be_full(), settled: ledger.settle().await?, ..Counts::default() };
     tell_ends.send_replace(Some(Arc::new(ledger.ends(&early).await?)));
     ended_well(&book, subscribers).await;
     ledger.check(&mut counts).await?;

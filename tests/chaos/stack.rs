@@ -1,6 +1,6 @@
 //! The three servers of a run: a native stack of its own, whose processes are stopped, killed and started again by their pids.
 
-use crate::{Failure, pause};
+use crate::{Failure, disk::Disk, pause};
 use std::{
     fs,
     path::{Path, PathBuf},
@@ -43,6 +43,8 @@ pub struct Stack {
     pub mongodb_uri: String,
     /// The broker's management API, with its password.
     pub broker_api: String,
+    /// What its files are on, where it is ours.
+    disk: Option<Disk>,
 }
 
 fn root() -> &'static Path {
@@ -56,6 +58,7 @@ impl Stack {
         let _ = fs::remove_dir_all(&logs);
         fs::create_dir_all(&logs)?;
         script("wipe", name).await?;
+        let disk = Disk::mount(&root().join(".stack").join(name))?;
         if let Err(error) = script("up", name).await {
             let _ = script("wipe", name).await;
             return Err(error);
@@ -72,6 +75,7 @@ impl Stack {
             amqp_url: value("AMQP_URL")?,
             mongodb_uri: value("MONGODB_URI")?,
             broker_api: value("RABBITMQ_API")?,
+            disk,
         })
     }
 
@@ -102,6 +106,23 @@ impl Stack {
             }
         }
         script("up", &self.name).await.map(|_| ())
+    }
+
+    /// Whether the disk can be full.
+    pub fn can_be_full(&self) -> bool {
+        self.disk.is_some()
+    }
+
+    /// Leaves no room on the disk for as long as something lasts, and then does what an operator would: starts whichever server has
+    /// not survived that, and the broker anyway. Its quorum queues give up writing when their log cannot grow, and do not come back
+    /// by themselves (seen with RabbitMQ 3.10: the node runs on, and refuses all queues with `cluster_not_formed`).
+    pub async fn full_while(&self, lasting: impl Future<Output = ()>) -> Result<(), Failure> {
+        let Some(disk) = &self.disk else { return Ok(()) };
+        disk.fill()?;
+        lasting.await;
+        disk.empty()?;
+        script("up", &self.name).await?;
+        self.restart(Server::RabbitMq, false).await
     }
 
     /// Everything down and wiped. The logs stay when there is a reason to read them.

@@ -4,8 +4,9 @@ use crate::{
     Args,
     book::{Book, told},
     faults::Dealt,
+    operator::Ended,
 };
-use std::time::Duration;
+use std::{collections::BTreeMap, time::Duration};
 
 /// What the ledger counted.
 #[derive(Debug, Default)]
@@ -18,6 +19,12 @@ pub struct Counts {
     /// From the last fault to nothing waiting anywhere.
     pub settled: Duration,
     pub starts: u32,
+    /// The most memory of a process of each role, in MB.
+    pub peaks: BTreeMap<&'static str, u64>,
+    /// What came of the jobs of the operator.
+    pub jobs: Ended,
+    /// Whether the disk could be full.
+    pub own_disk: bool,
 }
 
 pub fn print(args: &Args, book: &Book, dealt: &Dealt, counts: &Counts) {
@@ -54,8 +61,13 @@ pub fn print(args: &Args, book: &Book, dealt: &Dealt, counts: &Counts) {
         told(&book.resyncs)
     );
     println!("faults          {total}: {}", faults.join(", "));
-    println!("                a full disk is not among them: it needs a file system of its own");
-    println!("processes       {} starts", counts.starts);
+    if !counts.own_disk {
+        println!("                a full disk is not among them: this machine grants no file system of our own");
+    }
+    let jobs: Vec<_> = counts.jobs.iter().map(|(job, times)| format!("{job} {times}")).collect();
+    println!("read models     {}", jobs.join(", "));
+    let peaks: Vec<_> = counts.peaks.iter().map(|(role, peak)| format!("{role} {peak} MB")).collect();
+    println!("processes       {} starts; most memory: {}", counts.starts, peaks.join(", "));
     println!("lost            {}", told(&book.lost));
     println!("duplicated      {}", told(&book.duplicated));
     println!("reordered       {}", told(&book.reordered));

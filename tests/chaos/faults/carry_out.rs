@@ -73,6 +73,11 @@ impl Faults<'_> {
             Kind::FullQueue => self.fill_queues().await?,
             Kind::StalledCommits => self.stall_commits().await?,
             Kind::LateCommits => self.delay_commits().await?,
+            Kind::FullDisk => {
+                let lasts = Duration::from_millis(self.chance.random_range(2_000..12_000));
+                stack.full_while(pause(lasts)).await?;
+            }
+            Kind::Poison => self.poison().await?,
             Kind::IdleTransaction => self.idle_transaction().await?,
         }
         Ok(())

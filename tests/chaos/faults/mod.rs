@@ -2,6 +2,7 @@
 //! the time is taken until somebody who puts goods on a shelf can see them there.
 
 mod carry_out;
+mod poison;
 
 use crate::{
     Failure,
@@ -21,8 +22,8 @@ use std::{
 /// What is down longer than this after a fault has not recovered.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Every kind of fault. (A full disk is not among them: it needs a file system of its own, which not every machine grants.)
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+/// Every kind of fault.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, clap::ValueEnum)]
 pub enum Kind {
     KillProcess,
     FreezeProcess,
@@ -43,12 +44,16 @@ pub enum Kind {
     SlowWires,
     ForgottenWires,
     FullQueue,
+    /// Nobody can write anything, where the machine grants a disk of our own.
+    FullDisk,
+    /// Messages that nobody can read, and an operator who sees to them.
+    Poison,
     StalledCommits,
     LateCommits,
     IdleTransaction,
 }
 
-const DECK: [Kind; 28] = [
+const DECK: [Kind; 31] = [
     // What is cheap and bites comes more than once.
     Kind::KillProcess,
     Kind::KillProcess,
@@ -73,6 +78,9 @@ const DECK: [Kind; 28] = [
     Kind::SlowWires,
     Kind::ForgottenWires,
     Kind::FullQueue,
+    Kind::FullDisk,
+    Kind::Poison,
+    Kind::Poison,
     Kind::StalledCommits,
     Kind::LateCommits,
     Kind::LateCommits,
@@ -98,6 +106,8 @@ pub struct Faults<'a> {
     till: Till,
     /// Goods that nobody else puts on a shelf.
     probe: String,
+    /// Commands of an operator so far.
+    operations: u32,
 }
 
 impl<'a> Faults<'a> {
@@ -105,17 +115,18 @@ impl<'a> Faults<'a> {
         let mut till = Till::new(shop, "probe", 0);
         till.patient = true;
         let probe = shop.products().into_iter().next().map(|(id, _)| id).unwrap_or_default();
-        Self { shop, stack, wires, chance: StdRng::seed_from_u64(shop.seed), till, probe }
+        Self { shop, stack, wires, chance: StdRng::seed_from_u64(shop.seed), till, probe, operations: 0 }
     }
 
-    /// Deals until the time is over.
-    pub async fn deal(&mut self, time: Duration) -> Result<Dealt, Failure> {
+    /// Deals until the time is over: all kinds, or only one.
+    pub async fn deal(&mut self, time: Duration, only: Option<Kind>) -> Result<Dealt, Failure> {
         let (mut dealt, over) = (Dealt::default(), Instant::now() + time);
         // First the one fault that finds out by itself who counts twice; the others come as they come.
-        let mut deck = vec![Kind::Redelivery];
+        let mut deck = vec![only.unwrap_or(Kind::Redelivery)];
         while Instant::now() < over {
             let Some(kind) = deck.pop() else {
-                deck = DECK.to_vec();
+                deck = only.map_or_else(|| DECK.to_vec(), |only| vec![only]);
+                deck.retain(|kind| *kind != Kind::FullDisk || self.stack.can_be_full());
                 deck.shuffle(&mut self.chance);
                 continue;
             };

@@ -8,13 +8,17 @@ use crate::{Failure, load::Shop, pause, stack::Stack, subscribers::Ends, table::
 use futures_util::TryStreamExt;
 use mongodb::bson::{Document, doc};
 use sea_orm::{ConnectionTrait, DatabaseConnection, DbBackend, QueryResult, Statement};
-use std::{
-    process::ExitStatus,
-    time::{Duration, Instant},
-};
+use serde_json::{Value, json};
+use std::time::{Duration, Instant};
 
 /// How long everything may take to arrive after the last fault.
 const PATIENCE: Duration = Duration::from_secs(60);
+
+/// How long a job of a rebuild may look alive after its death, and some more.
+const DEAD: Duration = Duration::from_secs(15);
+
+/// The most memory that a process should ever have, in MB: a debug build, which needs more than what is shipped.
+const MOST_MEMORY_MB: u64 = 400;
 
 pub struct Ledger<'a> {
     pub shop: &'a Shop,
@@ -49,7 +53,7 @@ impl<'a> Ledger<'a> {
         let since = Instant::now();
         loop {
             let outbox = self.number("SELECT count(*) FROM outbox").await?;
-            let waiting = self.mongo.collection::<Document>("waiting").count_documents(doc! {}).await?;
+            let waiting = self.mongo.collection::<Document>(&self.live("waiting").await?).count_documents(doc! {}).await?;
             let behind = self.behind().await?;
             if (outbox, waiting, behind) == (0, 0, 0) {
                 return Ok(since.elapsed());
@@ -65,6 +69,13 @@ impl<'a> Ledger<'a> {
         }
     }
 
+    /// The collection that a view of the live read model is.
+    async fn live(&self, view: &str) -> Result<String, Failure> {
+        let registry = self.mongo.collection::<Document>("generations").find_one(doc! { "_id": "registry" }).await?;
+        let live = registry.ok_or("a registry")?.get_document("live")?.get_i32("id")?;
+        Ok(if live == 1 { view.to_owned() } else { format!("{view}.generation.{live}") })
+    }
+
     /// Versions that the log has and the read model has not; a sum, because neither can be ahead of the other in any stream.
     async fn behind(&self) -> Result<i64, Failure> {
         let log = "SELECT coalesce(sum(newest), 0)::bigint FROM (SELECT max(version) AS newest FROM event_log
@@ -74,7 +85,8 @@ impl<'a> Ledger<'a> {
             [("orders", "$version"), ("users", "$version"), ("products", "$version"), ("products", "$stockVersion")]
         {
             let sum = [doc! { "$group": { "_id": null, "sum": { "$sum": field } } }];
-            let told: Vec<Document> = self.mongo.collection::<Document>(collection).aggregate(sum).await?.try_collect().await?;
+            let told: Vec<Document> =
+                self.mongo.collection::<Document>(&self.live(collection).await?).aggregate(sum).await?.try_collect().await?;
             for document in told {
                 behind -= document.get_i64("sum").or_else(|_| document.get_i32("sum").map(i64::from))?;
             }
@@ -106,7 +118,8 @@ impl<'a> Ledger<'a> {
         self.check_customers(&orders).await?;
         self.check_sales(&orders).await?;
         self.check_processes(counts).await;
-        self.verify().await
+        self.check_memory(counts);
+        self.prove().await
     }
 
     /// Every process is there and ready.
@@ -137,21 +150,41 @@ impl<'a> Ledger<'a> {
         processes.accidents().into_iter().for_each(|accident| self.finds(accident));
     }
 
-    /// The binary's own verifier, when this version has one.
-    async fn verify(&self) -> Result<(), Failure> {
-        let help = self.run("verify-help", &["verify", "--help"]).await?;
-        if !help.success() {
-            return Ok(());
+    /// Whoever has held more than this at any time has a queue without an end.
+    fn check_memory(&self, counts: &mut Counts) {
+        counts.peaks = self.shop.processes.peaks();
+        for (role, peak) in counts.peaks.iter().filter(|(_, peak)| **peak > MOST_MEMORY_MB) {
+            self.finds(format!("the {role} has held {peak} MB, and {MOST_MEMORY_MB} should be more than enough"));
         }
-        let ended = self.run("verify", &["verify", "--json"]).await?;
-        if !ended.success() {
-            self.finds(format!("orderflow verify ended with {ended}; what differs stands in verify.out"));
+    }
+
+    /// The binary's own proofs: what it serves is the fold of the log; so is what it builds anew, which must be the same; and so is
+    /// what was kept of the one before, after one has gone back to it.
+    async fn prove(&self) -> Result<(), Failure> {
+        self.succeeds("verify", &["verify", "--json"]).await?;
+        self.succeeds("rebuild-strictly", &["rebuild", "--strict", "--json"]).await?;
+        self.succeeds("verify-rebuilt", &["verify", "--json"]).await?;
+        self.succeeds("rebuild-undo", &["rebuild", "--undo", "--json"]).await?;
+        self.succeeds("verify-undone", &["verify", "--json"]).await?;
+        let (_, parked) = self.shop.processes.run("parked-at-the-end", &["parked", "list", "--json"]).await?;
+        if serde_json::from_str::<Value>(&parked)?["aggregates"] != json!([]) {
+            self.finds(format!("in the end this stands still: {parked}"));
         }
         Ok(())
     }
 
-    async fn run(&self, name: &str, args: &[&str]) -> Result<ExitStatus, Failure> {
-        let mut child = self.shop.processes.command(name, args, None)?;
-        Ok(tokio::task::spawn_blocking(move || child.wait()).await??)
+    async fn succeeds(&self, name: &str, words: &[&str]) -> Result<(), Failure> {
+        let since = Instant::now();
+        loop {
+            let (code, _) = self.shop.processes.run(name, words).await?;
+            // Somebody who has died in the middle of a rebuild is known to be dead after a while.
+            if code == Some(0) || since.elapsed() > DEAD {
+                if code != Some(0) {
+                    self.finds(format!("orderflow {} ended with {code:?}; see {name}.out and {name}.log", words.join(" ")));
+                }
+                return Ok(());
+            }
+            pause(Duration::from_secs(1)).await;
+        }
     }
 }

@@ -15,6 +15,7 @@ pub mod projector;
 pub mod rebuild;
 mod sales;
 mod store;
+mod together;
 mod users;
 mod view;
 
@@ -31,17 +32,19 @@ pub use view::{
 };
 
 use crate::health::Beat;
+use together::Together;
 
 /// Answers questions. Cheap to clone.
 #[derive(Clone)]
 pub struct Reader {
     store: Store,
     feed: Feed,
+    orders_by_id: Together<OrderView>,
 }
 
 impl Reader {
     pub fn new(store: Store, feed: Feed) -> Self {
-        Self { store, feed }
+        Self { store, feed, orders_by_id: Together::default() }
     }
 
     /// The live side of the same documents.

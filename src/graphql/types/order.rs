@@ -282,11 +282,11 @@ impl Order {
             product_id: line.product_id.to_string().into(),
             sku: line.sku.clone(),
             name: line.name.clone(),
-            quantity: int(line.progress.quantity),
+            quantity: int(line.quantity),
             unit_price: self.0.money(line.unit_price).into(),
-            total: self.0.money(line.unit_price.saturating_mul(line.progress.quantity)).into(),
-            quantity_shipped: int(line.progress.shipped),
-            quantity_refunded: int(line.progress.refunded),
+            total: self.0.money(line.unit_price.saturating_mul(line.quantity)).into(),
+            quantity_shipped: int(line.shipped),
+            quantity_refunded: int(line.refunded),
         }
     }
 }

@@ -3,7 +3,7 @@
 use crate::{
     event::{Envelope, LineQuantity, OrderEvent, OrderLine, OrderPlaced, StockMark},
     query::view::{ChangeId, CustomerView, EventKind, LineView, OrderView, ShipmentView, UserView, terms},
-    value::{LineId, LineProgress, Milestones, OrderStatus, status_of},
+    value::{LineId, Milestones, OrderStatus, status_of},
 };
 
 /// The order after `event`, or why it cannot be.
@@ -66,8 +66,8 @@ pub fn fold(
             order.refunded += amount.minor;
         }
     }
-    order.item_count = order.lines.iter().map(|line| line.progress.quantity).sum();
-    order.status = status_of(order.milestones, order.lines.iter().map(|line| line.progress));
+    order.item_count = order.lines.iter().map(|line| line.quantity).sum();
+    order.status = status_of(order.milestones, order.lines.iter().map(LineView::progress));
     mark(&mut order.stock, &envelope.meta.stock);
     index(&mut order);
     Ok(order)
@@ -130,15 +130,17 @@ fn line(line: &OrderLine) -> LineView {
         sku: line.sku.as_str().to_owned(),
         name: line.name.as_str().to_owned(),
         unit_price: line.unit_price.minor,
-        progress: LineProgress { quantity: line.quantity.get(), ..LineProgress::default() },
+        quantity: line.quantity.get(),
+        shipped: 0,
+        refunded: 0,
     }
 }
 
-fn progress(order: &mut OrderView, parts: &[LineQuantity], change: impl Fn(&mut LineProgress, i64)) -> Result<(), String> {
+fn progress(order: &mut OrderView, parts: &[LineQuantity], change: impl Fn(&mut LineView, i64)) -> Result<(), String> {
     for part in parts {
         let id: LineId = part.line_id;
         let line = order.lines.iter_mut().find(|line| line.id == id).ok_or_else(|| format!("the order has no {id}"))?;
-        change(&mut line.progress, part.quantity.get());
+        change(line, part.quantity.get());
     }
     Ok(())
 }

@@ -37,7 +37,8 @@ pub struct OrderView {
     pub placed_at: Time,
     #[serde(with = "date")]
     pub updated_at: Time,
-    /// Lower-case words by which the order is found.
+    /// Lower-case words by which the order is found. Readers do not fetch them.
+    #[serde(default)]
     pub search: Vec<String>,
     /// The newest stock levels that its events moved to: who has seen those products has seen what this order did to them.
     #[serde(default)]
@@ -56,7 +57,7 @@ impl OrderView {
 
     /// Units bought and not paid back.
     pub fn net_items(&self) -> i64 {
-        self.lines.iter().map(|line| line.progress.refundable()).sum()
+        self.lines.iter().map(|line| line.progress().refundable()).sum()
     }
 }
 
@@ -79,8 +80,15 @@ pub struct LineView {
     pub sku: String,
     pub name: String,
     pub unit_price: i64,
-    #[serde(flatten)]
-    pub progress: LineProgress,
+    pub quantity: i64,
+    pub shipped: i64,
+    pub refunded: i64,
+}
+
+impl LineView {
+    pub fn progress(&self) -> LineProgress {
+        LineProgress { quantity: self.quantity, shipped: self.shipped, refunded: self.refunded }
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]

@@ -112,12 +112,13 @@ impl Rebuilder {
                     job.generation(previous.id);
                     self.works.drop(previous.id).await
                 }
-                // Whoever was here before us may have come halfway.
-                None if died_dropping => self.works.tidy().await,
+                // Whoever was here before us may have come halfway, or it was given up.
+                None if self.works.tidy().await? || died_dropping => Ok(()),
                 None => Err(RebuildError::NoPrevious),
             },
             Kind::Undo => {
-                let previous = registry.previous.ok_or(RebuildError::NoPrevious)?.id;
+                let gone = || registry.given_up.map_or(RebuildError::NoPrevious, RebuildError::GivenUp);
+                let previous = registry.previous.as_ref().ok_or_else(gone)?.id;
                 job.generation(previous);
                 self.attended(live, previous, self.put_live(job, live, previous, false)).await
             }

@@ -1,6 +1,7 @@
 //! The read model is rebuilt from the log: beside the live one, while people read, and so that nobody notices.
 
 mod asked;
+mod behind;
 mod crashes;
 mod folds;
 mod load;
@@ -15,11 +16,14 @@ use futures_util::future::join_all;
 use lapin::{options::QueueDeclareOptions, types::FieldTable};
 use mongodb::bson::{Document, doc};
 use orderflow::{
-    app::rebuild::{Rebuilder, Wish},
+    app::{
+        projecting,
+        rebuild::{Rebuilder, Wish},
+    },
     clock::{Clock, Ids},
     query::{
         Registry,
-        projector::{Fold, Settings},
+        projector::Fold,
         rebuild::{Kind, Progress, RebuildError, Step},
     },
 };
@@ -32,8 +36,7 @@ const DROP: Wish = Wish { kind: Kind::DropPrevious, strict: false };
 
 /// Somebody who rebuilds, with the parts of this app and this fold.
 fn rebuilder(app: &TestApp, fold: Fold) -> Rebuilder {
-    let (batch, tail) = (app.config.work.projector_batch, app.config.work.parked_tail);
-    let settings = Settings { bus: app.bus(), batch, tail, fold };
+    let settings = projecting(&app.config.parts, &app.config.work, fold);
     let (clock, ids) = (Clock::system(), Ids::system());
     Rebuilder::new(&app.app().database, &app.app().store, settings, app.config.work.relay_shards, &clock, &ids)
 }

@@ -2,6 +2,7 @@
 
 use crate::{
     command::{Database, EventLog, Head, LogError, Stretch, pages},
+    crash,
     event::{Envelope, Stream},
     query::rebuild::{Job, RebuildError, Unreadable, Works},
 };
@@ -18,6 +19,7 @@ pub async fn all(database: &Database, works: &Works, generation: i32, job: &Job<
         let events = batch.len();
         let (read, written) = tokio::join!(log.next(), works.replay(generation, batch.events, batch.unreadable));
         written?;
+        crash::point("rebuild-replaying");
         job.more(i64::try_from(events).unwrap_or_default());
         next = read?;
     }

@@ -12,6 +12,8 @@ pub enum RebuildError {
     Lost,
     #[error("there is no previous read model: none was kept, or it was dropped")]
     NoPrevious,
+    #[error("this wish has been fulfilled")]
+    Fulfilled(Option<String>),
     #[error("generation {0} fell too far behind (ORDERFLOW_MAX_BEHIND) and was given up; `orderflow rebuild` makes another")]
     GivenUp(i32),
     #[error("generation {0} is projected by nobody: start processes of the version that wrote it, and run the command again")]

@@ -11,6 +11,7 @@
 
 mod compare;
 mod error;
+mod fulfilled;
 mod job;
 mod places;
 mod watch;
@@ -24,7 +25,7 @@ use super::{
     projector::{self, Settings, replay},
     store::{GOOD_FOR, Registry, Store, names},
 };
-use crate::{bus::Queues, clock::Clock, event::Envelope, health::Beat, shutdown::Shutdown};
+use crate::{bus::Queues, clock::Clock, crash, event::Envelope, health::Beat, shutdown::Shutdown};
 use futures_util::future::{join_all, pending};
 use std::time::{Duration, Instant};
 
@@ -70,10 +71,13 @@ impl Works {
         let registered = self.store.register_building(self.fold(), self.clock.now()).await?;
         // Ours is the only job, so nobody else builds.
         let building = registered.and_then(|registry| registry.building).ok_or(RebuildError::Lost)?;
+        crash::point("rebuild-registered");
         self.store.of(building.id).make_bare_views().await?;
+        crash::point("rebuild-collections");
         let queues = Queues::connect(&self.settings.bus).await?;
         queues.open(building.id).await?;
         queues.close().await;
+        crash::point("rebuild-queues");
         Ok(building.id)
     }
 
@@ -85,8 +89,11 @@ impl Works {
 
     /// Makes the indexes of a generation that has the whole log, and says so: projectors follow its queues from now on.
     pub async fn ready(&self, generation: i32) -> Result<(), RebuildError> {
+        crash::point("rebuild-replayed");
         self.store.of(generation).make_views().await?;
+        crash::point("rebuild-indexed");
         self.store.register_ready(generation).await?.ok_or(RebuildError::GivenUp(generation))?;
+        crash::point("rebuild-ready");
         Ok(())
     }
 
@@ -210,6 +217,7 @@ impl Works {
         if self.store.strike(generation).await?.is_none() {
             return Ok(());
         }
+        crash::point("drop-struck");
         // Until every process knows; one that connects to the broker before would make the queues again.
         self.seen_by_all().await;
         self.sweep(&[]).await.map(|_| ())
@@ -228,15 +236,18 @@ impl Works {
             queues.remove(*generation).await?;
         }
         queues.close().await;
+        crash::point("drop-queues");
         // Before the collections: a batch that is still in somebody's hands would make one again by writing to it, and cannot
         // commit without its guards.
         for generation in &registry.dropped {
             projector::remove_guards(&self.store.of(*generation)).await?;
         }
+        crash::point("drop-guards");
         let (known, mut found) = (registry.ids(), false);
         for name in self.store.database.list_collection_names().await? {
             if of_views(&name).is_some_and(|generation| !known.contains(&generation)) {
                 self.store.database.collection::<mongodb::bson::Document>(&name).drop().await?;
+                crash::point("drop-collections");
                 found = true;
             }
         }

@@ -121,8 +121,7 @@ pub async fn start_folding(config: &Config, roles: &[Role], clock: &Clock, ids: 
     }
     if let Some(beat) = &beats.projector {
         store.keep_changes(config.work.keep_changes).await.map_err(|e| StartError::Store(e.to_string()))?;
-        let (batch, tail) = (config.work.projector_batch, config.work.parked_tail);
-        let settings = projector::Settings { bus: config.parts.bus.clone(), batch, tail, fold };
+        let settings = projecting(&config.parts, &config.work, fold);
         shutdown.supervise("parked events", projector::watch(store.clone(), fold, clock.clone(), shutdown.clone()));
         let rebuilder = rebuild::Rebuilder::new(&database, &store, settings.clone(), config.work.relay_shards, clock, ids);
         let requests = command::RebuildRequests::new(&database);
@@ -146,6 +145,12 @@ pub async fn start_folding(config: &Config, roles: &[Role], clock: &Clock, ids: 
         _ => serve_probes(config, health).await,
     };
     Ok(App { addr, shutdown, reader, store, database })
+}
+
+/// What a projector, and whoever rebuilds, has to know.
+pub fn projecting(parts: &Parts, work: &Work, fold: Fold) -> projector::Settings {
+    let (bus, batch, tail) = (parts.bus.clone(), work.projector_batch, work.parked_tail);
+    projector::Settings { bus, batch, tail, behind: work.max_behind, replay: work.rebuild_batch, fold }
 }
 
 /// Looks which read models there are, and goes on looking.

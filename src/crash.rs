@@ -38,8 +38,36 @@ pub const POINTS: &[&str] = &[
     // Shutdown: the drain has begun; every task is done.
     "shutdown-draining",
     "shutdown-drained",
-    // Rebuilding has none: its tests drop the job at each of its steps (`tests/it/rebuild/crashes`), which is not yet the same as
-    // an abort in between.
+    // Building a read model: it is registered and nothing is made; its collections are made; its queues, and nothing is
+    // replayed; a batch of the log is folded (the next one with the next count); all of them, and indexes are missing; the
+    // indexes are made, and nobody may follow its queues yet; it is ready.
+    "rebuild-registered",
+    "rebuild-collections",
+    "rebuild-queues",
+    "rebuild-replaying",
+    "rebuild-replayed",
+    "rebuild-indexed",
+    "rebuild-ready",
+    // Making it live, or the one before it again: it has caught up; it is compared; the places of orders are taken over; a part
+    // of those that changed meanwhile; relays are held and nothing is at rest; all is at rest; all of the switch is written and
+    // not committed; it is committed and nobody has waited; everybody has seen it and relays are still held.
+    "switch-caught-up",
+    "switch-compared",
+    "switch-places",
+    "switch-late-places",
+    "switch-paused",
+    "switch-at-rest",
+    "switch-before-commit",
+    "switch-committed",
+    "switch-seen",
+    // Removing one: it is struck off the list and all of it is there; its queues are gone; its guards; one of its collections
+    // (its next comes with the next count).
+    "drop-struck",
+    "drop-queues",
+    "drop-guards",
+    "drop-collections",
+    // Fulfilling an administrator's wish: it is done, and the wish is still open.
+    "wish-fulfilled",
 ];
 
 /// Mistakes that others made, one at a time: what is acknowledged before it has had its effect, forgotten before it is confirmed,

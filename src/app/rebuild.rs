@@ -17,6 +17,7 @@ pub mod requests;
 use crate::{
     clock::{Clock, Ids},
     command::{self, Database, EventLog, LogError},
+    crash,
     query::{
         Store,
         projector::Settings,
@@ -81,7 +82,13 @@ impl Rebuilder {
     /// # Errors
     /// [`RebuildError`]; the live generation is as it was.
     pub async fn run(&self, wish: Wish, tell: Tell<'_>) -> Result<Progress, RebuildError> {
-        let (job, dead) = Job::claim(&self.works.store, &self.works.clock, self.ids.next(), wish.kind, tell).await?;
+        self.run_for(None, wish, tell).await
+    }
+
+    /// The same for an administrator who has asked for it, under this number, which is fulfilled once whoever tries.
+    async fn run_for(&self, request: Option<i64>, wish: Wish, tell: Tell<'_>) -> Result<Progress, RebuildError> {
+        let asked = (wish.kind, request);
+        let (job, dead) = Job::claim(&self.works.store, &self.works.clock, self.ids.next(), asked, tell).await?;
         let done = tokio::select! {
             done = self.work(&job, wish, dead) => done,
             lost = job.keep() => Err(lost),
@@ -97,10 +104,15 @@ impl Rebuilder {
         let registry = self.works.store.look().await?;
         let live = registry.live.id;
         let died_dropping = dead.as_ref().is_some_and(|dead| dead.kind == Kind::DropPrevious);
-        // Whoever was here before us died between the switch and the end; the switch was theirs, and it holds.
-        let switched =
-            dead.filter(|dead| dead.kind == wish.kind && dead.step >= Step::Switching && dead.generation == Some(live));
-        if switched.is_some() && wish.kind != Kind::DropPrevious {
+        // Whoever was here before us died between the switch and the end; the switch was theirs, and it holds. Unless we are
+        // asked for another one.
+        let request = job.progress().request;
+        let switched = dead.filter(|dead| {
+            let same = dead.kind == wish.kind && (request.is_none() || dead.request == request);
+            same && dead.step >= Step::Switching && dead.generation == Some(live)
+        });
+        if let Some(dead) = switched.filter(|_| wish.kind != Kind::DropPrevious) {
+            job.inherit(dead.request);
             job.generation(live);
             job.step(Step::Switched).await?;
             self.works.seen_by_all().await;
@@ -112,12 +124,13 @@ impl Rebuilder {
                     job.generation(previous.id);
                     self.works.drop(previous.id).await
                 }
-                // Whoever was here before us may have come halfway.
-                None if died_dropping => self.works.tidy().await,
+                // Whoever was here before us may have come halfway, or it was given up.
+                None if self.works.tidy().await? || died_dropping => Ok(()),
                 None => Err(RebuildError::NoPrevious),
             },
             Kind::Undo => {
-                let previous = registry.previous.ok_or(RebuildError::NoPrevious)?.id;
+                let gone = || registry.given_up.map_or(RebuildError::NoPrevious, RebuildError::GivenUp);
+                let previous = registry.previous.as_ref().ok_or_else(gone)?.id;
                 job.generation(previous);
                 self.attended(live, previous, self.put_live(job, live, previous, false)).await
             }
@@ -172,9 +185,12 @@ impl Rebuilder {
             return Err(RebuildError::Unpublished);
         }
         self.catch_up(job, new).await?;
+        crash::point("switch-caught-up");
         job.step(Step::Comparing).await?;
         let suspects = self.works.compare(live, new, |documents| job.more(documents)).await?;
+        crash::point("switch-compared");
         self.works.take_places(live, new).await?;
+        crash::point("switch-places");
         for _ in 0..SWITCHES {
             // What changed while all were copied: the next time there are few, which the switch can take with it.
             let upto = self.works.positions().await?;
@@ -220,8 +236,10 @@ impl Rebuilder {
         let still = if attended { vec![live, new] } else { vec![new] };
         let mark = self.mark();
         let Ok(paused) = command::pause(&self.database, self.shards).await else { return Ok(false) };
+        crash::point("switch-paused");
         let resting = async {
             self.works.rest(&still, &mark).await?;
+            crash::point("switch-at-rest");
             let comparison = self.works.settle(live, new, suspects).await?;
             let upto = self.works.positions().await?;
             self.works.take_late_places(new, places, &upto).await?;
@@ -243,9 +261,11 @@ impl Rebuilder {
             }
         };
         if matches!(switched, Ok(true)) {
+            crash::point("switch-committed");
             // It has happened, whether that can be written down or not.
             let _ = job.step(Step::Switched).await;
             self.works.seen_by_all().await;
+            crash::point("switch-seen");
         }
         // If the connection is lost they go on by themselves; projectors rest for as long as it takes in any case.
         let _ = paused.resume().await;

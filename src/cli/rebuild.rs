@@ -7,7 +7,7 @@ use crate::{
     config::{ConfigError, Parts, PartsOptions, Work, WorkOptions},
     query::{
         Generation, Registry,
-        projector::{Fold, Settings},
+        projector::Fold,
         rebuild::{Kind, Progress, RebuildError, Seen, Step},
     },
 };
@@ -64,7 +64,7 @@ impl Rebuild {
             return self.tell(&store.look().await?, store.job().await?);
         }
         let (clock, ids) = (Clock::system(), Ids::system());
-        let settings = Settings { bus: parts.bus, batch: work.projector_batch, tail: work.parked_tail, fold: Fold::CURRENT };
+        let settings = app::projecting(&parts, &work, Fold::CURRENT);
         let rebuilder = Rebuilder::new(&database, &store, settings, work.relay_shards, &clock, &ids);
         let kind = match (self.undo, self.drop_previous) {
             (true, _) => Kind::Undo,

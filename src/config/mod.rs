@@ -63,6 +63,10 @@ pub struct Work {
     pub projector_batch: u16,
     /// The most events that wait behind a parked one.
     pub parked_tail: usize,
+    /// Messages that may wait for a read model that is not live; one further behind is given up.
+    pub max_behind: u64,
+    /// Events of the log that a rebuild folds in one batch.
+    pub rebuild_batch: usize,
     pub keep_outcomes: Duration,
     pub keep_changes: Duration,
     /// How long a part may be silent, or an event unpublished, before the process is not ready.
@@ -208,6 +212,8 @@ fn work(options: &WorkOptions, problems: &mut Problems) -> Work {
         projector_batch: problems.number("ORDERFLOW_PROJECTOR_BATCH", &options.projector_batch, 1, 5_000),
         // All of a tail that goes on by itself goes in one transaction.
         parked_tail: problems.number("ORDERFLOW_PARKED_TAIL", &options.parked_tail, 1, 5_000),
+        max_behind: problems.number("ORDERFLOW_MAX_BEHIND", &options.max_behind, 1, 1_000_000_000),
+        rebuild_batch: problems.number("ORDERFLOW_REBUILD_BATCH", &options.rebuild_batch, 1, 100_000),
         keep_outcomes: problems.duration("ORDERFLOW_KEEP_OUTCOMES", &options.keep_outcomes, 3_600, 3_660 * 86_400),
         keep_changes: problems.duration("ORDERFLOW_KEEP_CHANGES", &options.keep_changes, 60, 366 * 86_400),
         ready_within: problems.duration("ORDERFLOW_READY_WITHIN", &options.ready_within, 1, 3_600),

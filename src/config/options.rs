@@ -76,6 +76,12 @@ pub struct WorkOptions {
     /// Events that wait behind a parked one at most; what comes beyond is taken from the event log by `parked retry`
     #[arg(long, env = "ORDERFLOW_PARKED_TAIL", default_value = "1000")]
     pub parked_tail: String,
+    /// Messages that may wait for a read model that is not live; one that is further behind is given up, with its queues
+    #[arg(long, env = "ORDERFLOW_MAX_BEHIND", default_value = "1000000")]
+    pub max_behind: String,
+    /// Events of the log that `rebuild` folds in one batch; it has two of them in memory
+    #[arg(long, env = "ORDERFLOW_REBUILD_BATCH", default_value = "8000")]
+    pub rebuild_batch: String,
     /// How long outcomes of commands are remembered; later the same commandId would be a new command
     #[arg(long, env = "ORDERFLOW_KEEP_OUTCOMES", default_value = "30days")]
     pub keep_outcomes: String,

@@ -1,9 +1,10 @@
 //! The read model is rebuilt from the log: beside the live one, while people read, and so that nobody notices.
 
 mod asked;
+mod behind;
 mod crashes;
 mod folds;
-mod load;
+pub mod load;
 mod parked;
 
 use crate::support::{
@@ -15,11 +16,14 @@ use futures_util::future::join_all;
 use lapin::{options::QueueDeclareOptions, types::FieldTable};
 use mongodb::bson::{Document, doc};
 use orderflow::{
-    app::rebuild::{Rebuilder, Wish},
+    app::{
+        projecting,
+        rebuild::{Rebuilder, Wish},
+    },
     clock::{Clock, Ids},
     query::{
         Registry,
-        projector::{Fold, Settings},
+        projector::Fold,
         rebuild::{Kind, Progress, RebuildError, Step},
     },
 };
@@ -32,8 +36,7 @@ const DROP: Wish = Wish { kind: Kind::DropPrevious, strict: false };
 
 /// Somebody who rebuilds, with the parts of this app and this fold.
 fn rebuilder(app: &TestApp, fold: Fold) -> Rebuilder {
-    let (batch, tail) = (app.config.work.projector_batch, app.config.work.parked_tail);
-    let settings = Settings { bus: app.bus(), batch, tail, fold };
+    let settings = projecting(&app.config.parts, &app.config.work, fold);
     let (clock, ids) = (Clock::system(), Ids::system());
     Rebuilder::new(&app.app().database, &app.app().store, settings, app.config.work.relay_shards, &clock, &ids)
 }
@@ -42,24 +45,24 @@ async fn run(app: &TestApp, wish: Wish) -> Result<Progress, RebuildError> {
     rebuilder(app, Fold::CURRENT).run(wish, &|_| {}).await
 }
 
-async fn registry(app: &TestApp) -> Registry {
+pub async fn registry(app: &TestApp) -> Registry {
     app.app().store.look().await.expect("the registry")
 }
 
 /// The ids of the live, the previous and the building generation.
-async fn generations(app: &TestApp) -> (i32, Option<i32>, Option<i32>) {
+pub async fn generations(app: &TestApp) -> (i32, Option<i32>, Option<i32>) {
     let Registry { live, previous, building, .. } = registry(app).await;
     (live.id, previous.map(|generation| generation.id), building.map(|generation| generation.id))
 }
 
 /// Customers who trade, and some products.
-struct Shop {
-    customers: Vec<Client>,
-    products: Vec<String>,
+pub struct Shop {
+    pub customers: Vec<Client>,
+    pub products: Vec<String>,
 }
 
 impl Shop {
-    async fn open(app: &TestApp) -> Self {
+    pub async fn open(app: &TestApp) -> Self {
         let mut customers = Vec::new();
         for name in ["Ada Lovelace", "Alan Turing", "Grace Hopper"] {
             customers.push(app.customer(name).await.1);
@@ -72,7 +75,7 @@ impl Shop {
     }
 
     /// The whole life of an order, in four versions; every third is called off instead, in two.
-    async fn life(&self, app: &TestApp, number: usize) -> (String, i64) {
+    pub async fn life(&self, app: &TestApp, number: usize) -> (String, i64) {
         let customer = &self.customers[number % self.customers.len()];
         let order = customer.place(&[(&self.products[number % 2], 1 + (number % 4) as i64)]).await.id;
         if number % 3 == 2 {
@@ -85,7 +88,7 @@ impl Shop {
         (order, 4)
     }
 
-    async fn trade(&self, app: &TestApp, orders: usize) -> Vec<(String, i64)> {
+    pub async fn trade(&self, app: &TestApp, orders: usize) -> Vec<(String, i64)> {
         join_all((0..orders).map(|number| self.life(app, number))).await
     }
 }

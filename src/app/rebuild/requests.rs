@@ -5,6 +5,7 @@ use super::{Rebuilder, Wish};
 use crate::{
     clock::Clock,
     command::{RebuildRequest, RebuildRequests},
+    crash,
     query::rebuild::{Kind, RebuildError},
     shutdown::Shutdown,
 };
@@ -34,16 +35,19 @@ pub async fn run(rebuilder: Rebuilder, requests: RebuildRequests, clock: Clock, 
 async fn fulfil(rebuilder: &Rebuilder, requests: &RebuildRequests, request: &RebuildRequest, clock: &Clock) {
     let kind = if request.wish.undo { Kind::Undo } else { Kind::Rebuild };
     tracing::info!(request = request.id, ?kind, "the read model is rebuilt because an administrator asked for it");
-    let failure = match rebuilder.run(Wish { kind, strict: request.wish.strict }, &|_| {}).await {
+    let failure = match rebuilder.run_for(Some(request.id), Wish { kind, strict: request.wish.strict }, &|_| {}).await {
         // Another process fulfils it, or somebody rebuilds by hand; it stays open.
         Err(RebuildError::Running(_) | RebuildError::Lost) => return,
         Ok(_) => None,
+        // Somebody else was faster, or died before this could be written down.
+        Err(RebuildError::Fulfilled(failure)) => failure,
         Err(error) => {
             tracing::error!(request = request.id, %error, "the read model could not be rebuilt");
             Some(error.to_string())
         }
     };
+    crash::point("wish-fulfilled");
     if let Err(error) = requests.finish(request.id, failure, clock.now()).await {
-        tracing::warn!(request = request.id, %error, "a wish for a rebuild could not be closed and is fulfilled again");
+        tracing::warn!(request = request.id, %error, "a wish for a rebuild could not be closed yet");
     }
 }

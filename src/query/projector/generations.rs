@@ -2,7 +2,7 @@
 //! queues
 //! of its own and apart from the others. Generations of another fold are left to processes of that version.
 
-use super::{Settings, duty::MOST_WAITING, run_one};
+use super::{Settings, run_one};
 use crate::{
     bus::{self, BusError, Queues},
     clock::Clock,
@@ -60,12 +60,13 @@ pub async fn run(store: Store, settings: Settings, clock: Clock, beat: Beat, shu
                         );
                     }
                 }
-                looks += 1;
+                // Also at the very first: what nobody looked after has been left for how long nobody knows.
                 if looks.is_multiple_of(SWEEP)
-                    && let Err(error) = sweep(&store, &settings.bus, &registry).await
+                    && let Err(error) = sweep(&store, &settings, &registry).await
                 {
                     tracing::warn!(%error, "the queues of generations that are not live could not be looked after");
                 }
+                looks += 1;
             }
             Err(error) => tracing::debug!(%error, "the generations are not known"),
         }
@@ -77,15 +78,15 @@ pub async fn run(store: Store, settings: Settings, clock: Clock, beat: Beat, shu
 }
 
 /// Gives up generations that have fallen too far behind, and removes queues that somebody has made again who did not know better.
-async fn sweep(store: &Store, bus: &bus::Settings, registry: &Registry) -> Result<(), super::Lost> {
+async fn sweep(store: &Store, settings: &Settings, registry: &Registry) -> Result<(), super::Lost> {
     let others: Vec<i32> = registry.ids().into_iter().filter(|id| *id != registry.live.id).collect();
     if others.is_empty() && registry.dropped.is_empty() {
         return Ok(());
     }
-    let queues = Queues::connect(bus).await?;
+    let queues = Queues::connect(&settings.bus).await?;
     for generation in others {
         let behind = queues.backlog(generation).await?.map_or(0, |backlog| backlog.messages);
-        if behind > MOST_WAITING && store.strike(generation).await?.is_some() {
+        if behind > settings.behind && store.give_up(generation).await?.is_some() {
             tracing::error!(generation, behind, "a generation that is not live has fallen too far behind and is given up");
             queues.remove(generation).await?;
         }

@@ -8,6 +8,7 @@
 use super::duty::Duty;
 use crate::{
     bus::Batch,
+    crash,
     query::store::{Store, StoreError, names, transact},
 };
 use mongodb::{
@@ -153,6 +154,7 @@ pub async fn switch(store: &Store, from: i32, to: i32, still: &[i32], mark: &str
                 let update = doc! { "$inc": { "batches": 1_i64 }, "$set": { "live": live, "clean": false } };
                 guards.update_many(doc! { "generation": generation }, update).session(&mut *session).await?;
             }
+            crash::point("switch-before-commit");
             Ok(true)
         })
     })

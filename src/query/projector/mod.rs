@@ -26,7 +26,7 @@ mod watch;
 pub(in crate::query) mod working_set;
 mod write;
 
-pub use duty::{Fold, MOST_WAITING};
+pub use duty::Fold;
 pub use generations::{keep_known, run};
 pub(super) use guard::{marked, remove as remove_guards, switch};
 pub use operator::{Group, Operator, Retried, SetAside, stream_named};
@@ -61,6 +61,11 @@ pub struct Settings {
     pub batch: u16,
     /// The most events that wait behind a parked one; what comes beyond is taken from the log when its turn has come.
     pub tail: usize,
+    /// The most messages that may wait in the queues of a generation that is not live. One that has fallen further behind is
+    /// given up: its queues share the broker's disk with those that matter, and past their bound publishing is refused for all.
+    pub behind: u64,
+    /// The events of the log that a rebuild folds in one batch, give or take a few. It has two such batches in memory.
+    pub replay: usize,
     /// How this process folds; it projects the generations of this fold.
     pub fold: Fold,
 }

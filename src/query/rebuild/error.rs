@@ -1,10 +1,7 @@
 //! Why a read model was not rebuilt.
 
 use super::{Comparison, Progress};
-use crate::{
-    bus::BusError,
-    query::{projector::MOST_WAITING, store::StoreError},
-};
+use crate::{bus::BusError, query::store::StoreError};
 
 /// Why a read model was not rebuilt. The live one is as it was, and the command can be run again.
 #[derive(Debug, thiserror::Error)]
@@ -15,9 +12,9 @@ pub enum RebuildError {
     Lost,
     #[error("there is no previous read model: none was kept, or it was dropped")]
     NoPrevious,
-    #[error(
-        "generation {0} has fallen too far behind (more than {MOST_WAITING} messages) and was given up; run the command again"
-    )]
+    #[error("this wish has been fulfilled")]
+    Fulfilled(Option<String>),
+    #[error("generation {0} fell too far behind (ORDERFLOW_MAX_BEHIND) and was given up; `orderflow rebuild` makes another")]
     GivenUp(i32),
     #[error("generation {0} is projected by nobody: start processes of the version that wrote it, and run the command again")]
     NotProjected(i32),

@@ -1,7 +1,7 @@
 //! Who rebuilds, and how far they are: one document, so there is one at a time. Whoever has not been heard of for five seconds is
 //! dead, and the next takes over.
 
-use super::{Comparison, RebuildError};
+use super::{Comparison, RebuildError, fulfilled};
 use crate::{
     clock::Clock,
     query::{
@@ -19,7 +19,7 @@ use std::{
 };
 use uuid::Uuid;
 
-const ID: &str = "job";
+pub(super) const ID: &str = "job";
 
 /// Silence after which a job is dead, by the server's clock.
 const DEAD_AFTER_MS: i64 = 5_000;
@@ -88,6 +88,9 @@ pub struct Progress {
     /// How the new generation differs from the one before it.
     #[serde(default)]
     pub comparison: Option<Comparison>,
+    /// The number of the administrator's wish that it fulfils; none when it is done by hand.
+    #[serde(default)]
+    pub request: Option<i64>,
 }
 
 impl Progress {
@@ -147,12 +150,12 @@ impl<'a> Job<'a> {
     /// Takes the right, and gives the dead job that it was taken from, if there was one.
     ///
     /// # Errors
-    /// [`RebuildError::Running`] with how far the other is.
+    /// [`RebuildError::Running`] with how far the other is; [`RebuildError::Fulfilled`] when the wish is no longer one.
     pub async fn claim(
         store: &Store,
         clock: &Clock,
         owner: Uuid,
-        kind: Kind,
+        (kind, request): (Kind, Option<i64>),
         tell: &'a (dyn Fn(&Progress) + Send + Sync),
     ) -> Result<(Self, Option<Progress>), RebuildError> {
         let now = clock.now();
@@ -168,6 +171,7 @@ impl<'a> Job<'a> {
             finished: false,
             failure: None,
             comparison: None,
+            request,
         };
         let jobs = store.collection::<Document>(names::GENERATIONS);
         let nobody = doc! { "$setOnInsert": { "finished": true } };
@@ -178,12 +182,18 @@ impl<'a> Job<'a> {
         }
         let owner = owner.simple().to_string();
         let dead = doc! { "$lt": ["$at", { "$subtract": ["$$NOW", DEAD_AFTER_MS] }] };
-        let free = doc! { "_id": ID, "$or": [{ "finished": true }, { "$expr": dead }] };
+        let mut free = doc! { "_id": ID, "$or": [{ "finished": true }, { "$expr": dead }] };
+        free.extend(request.map(fulfilled::not_yet).unwrap_or_default());
         let mine = doc! {
             "owner": &owner, "at": "$$NOW", "finished": false, "progress": { "$literal": serialize_to_bson(&progress)? },
         };
         let before = store.collection::<Found>(names::GENERATIONS).find_one_and_update(free, vec![doc! { "$set": mine }]).await?;
         let Some(before) = before else {
+            if let Some(request) = request
+                && let Some(done) = store.fulfilled(request).await?
+            {
+                return Err(RebuildError::Fulfilled(done.failure));
+            }
             return Err(RebuildError::Running(store.job().await?.map(|seen| Box::new(seen.progress))));
         };
         let job = Self { store: store.clone(), clock: clock.clone(), owner, progress: Mutex::new(progress), tell };
@@ -219,6 +229,11 @@ impl<'a> Job<'a> {
         self.change(|progress| (progress.step, progress.step_at, progress.done, progress.total) = (step, now, 0, 0));
         tokio::task::yield_now().await;
         if self.write(false).await? { Ok(()) } else { Err(RebuildError::Lost) }
+    }
+
+    /// Goes on with what somebody who died was asked for.
+    pub fn inherit(&self, request: Option<i64>) {
+        self.change(|progress| progress.request = progress.request.or(request));
     }
 
     pub fn generation(&self, generation: i32) {
@@ -269,8 +284,14 @@ impl<'a> Job<'a> {
 
     /// False when somebody else has taken the job.
     async fn write(&self, finished: bool) -> Result<bool, StoreError> {
-        let progress = serialize_to_bson(&self.progress())?;
-        let set = doc! { "at": "$$NOW", "finished": finished, "progress": { "$literal": progress } };
+        let progress = self.progress();
+        let mut set = doc! {
+            "at": "$$NOW", "finished": finished, "progress": { "$literal": serialize_to_bson(&progress)? },
+        };
+        if let (true, Some(request)) = (finished, progress.request) {
+            let done = fulfilled::Fulfilled { request, failure: progress.failure };
+            set.insert("fulfilled", doc! { "$literal": serialize_to_bson(&done)? });
+        }
         let mine = doc! { "_id": ID, "owner": &self.owner };
         let jobs = self.store.collection::<Document>(names::GENERATIONS);
         Ok(jobs.update_one(mine, vec![doc! { "$set": set }]).await?.matched_count == 1)

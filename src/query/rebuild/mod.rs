@@ -11,6 +11,7 @@
 
 mod compare;
 mod error;
+mod fulfilled;
 mod job;
 mod places;
 mod watch;
@@ -24,7 +25,7 @@ use super::{
     projector::{self, Settings, replay},
     store::{GOOD_FOR, Registry, Store, names},
 };
-use crate::{bus::Queues, clock::Clock, event::Envelope, health::Beat, shutdown::Shutdown};
+use crate::{bus::Queues, clock::Clock, crash, event::Envelope, health::Beat, shutdown::Shutdown};
 use futures_util::future::{join_all, pending};
 use std::time::{Duration, Instant};
 
@@ -70,10 +71,13 @@ impl Works {
         let registered = self.store.register_building(self.fold(), self.clock.now()).await?;
         // Ours is the only job, so nobody else builds.
         let building = registered.and_then(|registry| registry.building).ok_or(RebuildError::Lost)?;
+        crash::point("rebuild-registered");
         self.store.of(building.id).make_bare_views().await?;
+        crash::point("rebuild-collections");
         let queues = Queues::connect(&self.settings.bus).await?;
         queues.open(building.id).await?;
         queues.close().await;
+        crash::point("rebuild-queues");
         Ok(building.id)
     }
 
@@ -85,8 +89,12 @@ impl Works {
 
     /// Makes the indexes of a generation that has the whole log, and says so: projectors follow its queues from now on.
     pub async fn ready(&self, generation: i32) -> Result<(), RebuildError> {
+        crash::point("rebuild-replayed");
         self.store.of(generation).make_views().await?;
-        self.store.register_ready(generation).await?.ok_or(RebuildError::GivenUp(generation)).map(|_| ())
+        crash::point("rebuild-indexed");
+        self.store.register_ready(generation).await?.ok_or(RebuildError::GivenUp(generation))?;
+        crash::point("rebuild-ready");
+        Ok(())
     }
 
     /// Projects these generations, where they are of this fold, for as long as it is polled: a job needs no other process to be
@@ -139,12 +147,14 @@ impl Works {
         Ok(compare::settle(&self.store.of(live), &self.store.of(new), suspects).await?)
     }
 
-    /// Whether somebody works on a generation's queues, and how much waits there.
+    /// Whether somebody works on a generation's queues, and how much waits there. On those of this fold we do ourselves (see
+    /// [`Self::follow`]), also while we are between two connections.
     pub async fn attended(&self, generation: i32) -> Result<(bool, u64), RebuildError> {
+        let ours = self.store.look().await?.projected_by(self.fold()).any(|projected| projected.id == generation);
         let queues = Queues::connect(&self.settings.bus).await?;
         let backlog = queues.backlog(generation).await?;
         queues.close().await;
-        Ok(backlog.map_or((false, 0), |backlog| (backlog.consumed, backlog.messages)))
+        Ok(backlog.map_or((false, 0), |backlog| (ours || backlog.consumed, backlog.messages)))
     }
 
     /// How far the change log goes.
@@ -207,35 +217,43 @@ impl Works {
         if self.store.strike(generation).await?.is_none() {
             return Ok(());
         }
+        crash::point("drop-struck");
         // Until every process knows; one that connects to the broker before would make the queues again.
         self.seen_by_all().await;
+        self.sweep(&[]).await.map(|_| ())
+    }
+
+    /// Removes what is left of generations that were dropped; false when nothing was.
+    pub async fn tidy(&self) -> Result<bool, RebuildError> {
         self.sweep(&[]).await
     }
 
-    /// Removes what is left of generations that were dropped.
-    pub async fn tidy(&self) -> Result<(), RebuildError> {
-        self.sweep(&[]).await
-    }
-
-    /// Removes the collections, guards and queues of generations that are not registered.
-    async fn sweep(&self, long_gone: &[i32]) -> Result<(), RebuildError> {
+    /// Removes the queues, guards and collections of generations that are not registered; says whether there were collections.
+    async fn sweep(&self, long_gone: &[i32]) -> Result<bool, RebuildError> {
         let registry = self.store.look().await?;
         let queues = Queues::connect(&self.settings.bus).await?;
         for generation in &registry.dropped {
             queues.remove(*generation).await?;
         }
         queues.close().await;
-        let known = registry.ids();
-        for name in self.store.database.list_collection_names().await? {
-            if of_views(&name).is_some_and(|generation| !known.contains(&generation)) {
-                self.store.database.collection::<mongodb::bson::Document>(&name).drop().await?;
-            }
-        }
+        crash::point("drop-queues");
+        // Before the collections: a batch that is still in somebody's hands would make one again by writing to it, and cannot
+        // commit without its guards.
         for generation in &registry.dropped {
             projector::remove_guards(&self.store.of(*generation)).await?;
         }
+        crash::point("drop-guards");
+        let (known, mut found) = (registry.ids(), false);
+        for name in self.store.database.list_collection_names().await? {
+            if of_views(&name).is_some_and(|generation| !known.contains(&generation)) {
+                self.store.database.collection::<mongodb::bson::Document>(&name).drop().await?;
+                crash::point("drop-collections");
+                found = true;
+            }
+        }
         // Those that were dropped some time ago; of the others somebody may not know yet.
-        Ok(self.store.forget(long_gone).await?)
+        self.store.forget(long_gone).await?;
+        Ok(found)
     }
 }
 

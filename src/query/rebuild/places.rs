@@ -2,9 +2,12 @@
 //! another
 //! becomes live it takes them over, so that a subscriber's cursor means the same before and after.
 
-use crate::query::{
-    store::{Store, StoreError, names},
-    view::ChangeId,
+use crate::{
+    crash,
+    query::{
+        store::{Store, StoreError, names},
+        view::ChangeId,
+    },
 };
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
@@ -91,6 +94,7 @@ pub async fn copy_late(to: &Store, since: &mut Positions, upto: &Positions) -> R
                 let concern = doc! { "w": "majority" };
                 let name = to.named(names::ORDERS);
                 to.database.run_command(doc! { "update": name, "updates": updates, "writeConcern": concern }).await?;
+                crash::point("switch-late-places");
             }
             *from = last;
         }

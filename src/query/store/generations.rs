@@ -35,6 +35,9 @@ pub struct Registry {
     /// Those whose remains may still have to be removed.
     #[serde(default)]
     pub dropped: Vec<i32>,
+    /// The one that was live before, if it fell so far behind that it was dropped.
+    #[serde(default, rename = "givenUp")]
+    pub given_up: Option<i32>,
     /// Whether the last switch is so long ago that nobody answers from the one before.
     #[serde(default = "yes")]
     pub settled: bool,

@@ -26,7 +26,7 @@ impl Store {
         let began = Instant::now();
         let age = doc! { "$subtract": ["$$NOW", { "$ifNull": ["$switchedAt", { "$toDate": 0_i64 }] }] };
         let settled = doc! { "$gt": [age, SETTLES_AFTER_MS] };
-        let fields = doc! { "live": 1, "previous": 1, "building": 1, "next": 1, "dropped": 1, "settled": settled };
+        let fields = doc! { "live": 1, "previous": 1, "building": 1, "next": 1, "dropped": 1, "givenUp": 1, "settled": settled };
         let registries = self.collection::<Registry>(names::GENERATIONS);
         let found = answer(registries.find_one(doc! { "_id": ID }).projection(fields).max_time(SERVER)).await?;
         let registry = found.unwrap_or_else(first);
@@ -56,7 +56,7 @@ impl Store {
     /// The driver's.
     pub(in crate::query) async fn register_building(&self, fold: i32, now: Time) -> Result<Option<Registry>, StoreError> {
         let building = doc! { "id": "$next", "fold": fold, "since": date::to_bson(now), "ready": false };
-        let update = vec![doc! { "$set": { "building": building, "next": { "$add": ["$next", 1] } } }];
+        let update = vec![doc! { "$set": { "building": building, "next": { "$add": ["$next", 1] }, "givenUp": null_bson() } }];
         self.change(doc! { "building": null }, update).await
     }
 
@@ -73,13 +73,28 @@ impl Store {
     /// # Errors
     /// The driver's.
     pub(in crate::query) async fn strike(&self, generation: i32) -> Result<Option<Registry>, StoreError> {
+        self.take_off(generation, doc! {}).await
+    }
+
+    /// The same for one that has fallen too far behind; whoever asks for the previous generation is told so.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(in crate::query) async fn give_up(&self, generation: i32) -> Result<Option<Registry>, StoreError> {
+        let was_previous = doc! { "$eq": ["$previous.id", generation] };
+        let given_up = doc! { "$cond": [was_previous, generation, { "$ifNull": ["$givenUp", null_bson()] }] };
+        self.take_off(generation, doc! { "givenUp": given_up }).await
+    }
+
+    async fn take_off(&self, generation: i32, more: Document) -> Result<Option<Registry>, StoreError> {
         let without = |field: &str| {
             let is_it = doc! { "$eq": [format!("${field}.id"), generation] };
             doc! { "$cond": [is_it, null_bson(), format!("${field}")] }
         };
         let dropped = doc! { "$concatArrays": [{ "$ifNull": ["$dropped", []] }, [generation]] };
-        let update =
-            vec![doc! { "$set": { "previous": without("previous"), "building": without("building"), "dropped": dropped } }];
+        let mut set = doc! { "previous": without("previous"), "building": without("building"), "dropped": dropped };
+        set.extend(more);
+        let update = vec![doc! { "$set": set }];
         let has_it = doc! { "$or": [{ "previous.id": generation }, { "building.id": generation }] };
         self.change(has_it, update).await
     }
@@ -139,5 +154,5 @@ fn null_bson() -> mongodb::bson::Bson {
 
 fn first() -> Registry {
     let live = super::Generation { id: Registry::FIRST, fold: 1, since: Time::UNIX_EPOCH, ready: true };
-    Registry { live, previous: None, building: None, next: 2, dropped: Vec::new(), settled: true }
+    Registry { live, previous: None, building: None, next: 2, dropped: Vec::new(), given_up: None, settled: true }
 }

@@ -7,14 +7,14 @@ use orderflow::{
 };
 
 /// As a next version may have it: every order is found by one more word.
-const NEXT: Fold = Fold { version: 2, finish: |order| order.search.push("verdigris".to_owned()) };
+pub const NEXT: Fold = Fold { version: 2, finish: |order| order.search.push("verdigris".to_owned()) };
 
 async fn found(client: &Client) -> i64 {
     let query = "{ orders(first: 0, filter: { search: \"verdigris\" }) { totalCount } }";
     client.ask(query, json!({})).await["orders"]["totalCount"].as_i64().expect("a count")
 }
 
-async fn green(app: &TestApp) -> App {
+pub async fn green(app: &TestApp) -> App {
     let started = app::start_folding(&app.config, &[Api, Projector], &Clock::system(), &Ids::system(), NEXT).await;
     started.expect("the next version starts")
 }

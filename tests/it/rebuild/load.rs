@@ -41,7 +41,7 @@ async fn told(socket: &mut Socket) -> serde_json::Value {
 
 /// Hears every version of these orders once and in order, and nothing but changes. They are told when all is over; one more order
 /// comes after that.
-async fn hear(client: &Client, product: &str, listening: &AtomicUsize, all: &OnceCell<Vec<(String, i64)>>) {
+pub async fn hear(client: &Client, product: &str, listening: &AtomicUsize, all: &OnceCell<Vec<(String, i64)>>) {
     let mut socket = client.socket().await;
     socket.subscribe("orders", "subscription { ordersChanged { kind order { id version } } }", json!({})).await;
     // The first word of this one says that the one before it is listening.

@@ -69,9 +69,10 @@ impl Operator {
     /// A job of the command line, which dies in the middle if it is to.
     async fn job(&mut self, job: &str, words: &[&str], dies: bool) -> Result<(), Failure> {
         let name = self.name(job);
-        let points: Vec<_> = POINTS.iter().filter(|point| point.starts_with("rebuild-")).collect();
+        let of_the_job = |point: &&&str| ["rebuild-", "switch-", "drop-"].iter().any(|begin| point.starts_with(begin));
+        let points: Vec<_> = POINTS.iter().filter(of_the_job).collect();
         let (armed, killed_after) = match self.till.chance.random_range(0..2) {
-            0 if dies && !points.is_empty() => (Some(points[self.till.chance.random_range(0..points.len())]), None),
+            0 if dies => (Some(points[self.till.chance.random_range(0..points.len())]), None),
             _ if dies => (None, Some(Duration::from_millis(self.till.chance.random_range(100..3_000)))),
             _ => (None, None),
         };

@@ -1,6 +1,7 @@
 //! A process that dies at any line of its work: the real binary, aborted at a crash point while it works on the servers of a
 //! test. Whoever goes on finds each command done once or not at all, and both sides tell the same story.
 
+mod orphans;
 mod rename;
 mod shutdown;
 mod stages;

@@ -3,6 +3,7 @@
 mod asked;
 mod crashes;
 mod folds;
+mod hands;
 mod load;
 mod parked;
 

@@ -25,8 +25,8 @@ use std::{sync::Arc, time::Duration};
 
 /// Waiting events that are applied in one transaction, so that projectors never wait long for it.
 const CHUNK: usize = 100;
-/// How often a transaction that lost all its races is begun anew, with a pause between: half a minute in all. A process that was
-/// killed in the middle of a transaction holds what it has written for as long as the server lets it.
+/// How often a transaction that lost all its races is begun anew, with a pause between: half a minute in all. Projectors may be
+/// busy, and what a machine has locked that vanished is locked for as long as the server lets it be.
 const PATIENCE: u32 = 150;
 /// An operator adds nothing to the waiting room but what was taken from it.
 const UNBOUNDED: usize = usize::MAX;
@@ -156,7 +156,7 @@ impl Hands {
     }
 
     /// Projectors at work may win the race for a document several times.
-    async fn patiently(&self, work: Work) -> Result<Tally, StoreError> {
+    pub(super) async fn patiently(&self, work: Work) -> Result<Tally, StoreError> {
         let work = Arc::new(guarded(work));
         let mut tries = 0;
         loop {

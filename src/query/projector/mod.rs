@@ -12,6 +12,7 @@ pub(in crate::query) mod fold_order;
 mod generations;
 mod guard;
 mod hands;
+mod honour;
 mod isolate;
 mod load;
 mod operator;
@@ -28,7 +29,8 @@ mod write;
 
 pub use duty::{Fold, MOST_WAITING};
 pub use generations::{keep_known, run};
-pub(super) use guard::{marked, remove as remove_guards, switch};
+pub(super) use guard::{mark_idle, marked, remove as remove_guards, switch};
+pub(super) use hands::heads;
 pub use operator::{Group, Operator, Retried, SetAside, stream_named};
 pub use room::Head;
 pub use skip::{Discard, Discarded, Skipped, discarded};

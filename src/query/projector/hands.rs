@@ -6,7 +6,7 @@ use super::{
     guard,
     isolate::{condemn, lasting},
     operator::{Retried, SetAside},
-    rename,
+    partition, rename,
     room::Head,
     skip::Discard,
     waiting::{STRAYS, Waiting},
@@ -68,10 +68,14 @@ impl Hands {
         let Ok(stream) = name.parse::<Stream>() else { return self.retry_strays().await };
         let (mut applied, mut most) = (0, CHUNK);
         loop {
-            let Some((head, events)) = look(&self.store, name, most as i64).await? else {
+            let Some((head, mut events)) = look(&self.store, name, most as i64).await? else {
                 return Ok(if applied > 0 { Retried::Current(applied) } else { Retried::NotParked });
             };
-            let partition = events.first().map_or(head.partition, |event| event.partition);
+            let partition = match events.first() {
+                Some(event) => partition::of(&self.store, stream, event).await?,
+                None => head.partition,
+            };
+            events.iter_mut().for_each(|event| event.partition = partition);
             let task = Task::Reopen { stream, partition, most, discard: None };
             let readable: Vec<_> = events.iter().filter_map(Waiting::arrived).collect();
             let ahead = rename::ahead(&self.store, &self.duty, readable.iter(), &self.clock).await;
@@ -148,7 +152,7 @@ impl Hands {
         }
         let discard = Some((row.version, wish));
         let most = if is_next { CHUNK } else { usize::MAX };
-        let task = Task::Reopen { stream, partition: row.partition, most, discard };
+        let task = Task::Reopen { stream, partition: partition::of(&self.store, stream, &row).await?, most, discard };
         if !self.patiently(Work { task, ..Work::default() }).await?.discarded {
             return Ok(SetAside::Refused("it is not its turn any more; look again".into()));
         }

@@ -17,6 +17,7 @@ mod isolate;
 mod load;
 mod operator;
 mod parking;
+mod partition;
 mod rename;
 pub(super) mod replay;
 mod room;

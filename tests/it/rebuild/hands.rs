@@ -6,7 +6,7 @@ use crate::{
     command_line::process::{Ended, Process},
     support::{
         Client, Placed, Socket, TestApp,
-        backstage::{carrying, documents, message},
+        backstage::{carrying, documents, live, message},
         until, uuid_of,
     },
 };
@@ -330,6 +330,42 @@ async fn whoever_follows_an_order_that_has_gone_back_is_told() {
     assert_eq!(shop.discard(&[]).await.code, Some(0));
     for version in [2, 3] {
         Shop::hears(&mut shop.follower, "CHANGE", version).await;
+    }
+    shop.app.close().await;
+}
+
+#[tokio::test]
+async fn what_a_replay_has_let_wait_goes_on_in_its_partition() {
+    let shop = Shop::open().await;
+    // Behind an event of tomorrow waits a new name as well.
+    let ada = shop.customer().await;
+    let (user, name) = (uuid_of(&ada), json!({ "display_name": "Ada King", "email": "ada@example.com" }));
+    append_to(&shop.app, "user", user, user, 2, "orderflow.user.promoted.v9", &json!({})).await;
+    append_to(&shop.app, "user", user, user, 3, "orderflow.user.profile_updated.v1", &name).await;
+    let mongo = shop.app.mongo().await;
+    until("both to stand still", || async {
+        let parked = documents(&mongo, "parked").await;
+        if parked.iter().filter(|head| head["waiting"] == 2).count() == 2 { Ok(()) } else { Err(parked) }
+    })
+    .await;
+    run(&shop.app, STRICTLY).await.expect("rebuilt");
+    let waiting = documents(&mongo, &live(&mongo, "waiting").await).await;
+    assert_eq!(waiting.len(), 4);
+    assert!(waiting.iter().any(|row| row["partition"].as_i64() < Some(0)), "{waiting:#?}");
+    assert_eq!(shop.discard(&[]).await.code, Some(0));
+    let event = format!("user/{user}:2");
+    let promoted = parked(&shop.app, &["discard", &event, "--reason", "nobody is promoted", "--by", "grace"], &[]).await;
+    assert_eq!(promoted.code, Some(0), "{}", promoted.err);
+    let positions = documents(&mongo, "positions").await;
+    assert_eq!(positions.len(), 1, "all of it is of one key: {positions:#?}");
+
+    // Whoever comes back has not lost the thread.
+    let mut again = shop.app.staff().socket().await;
+    again.subscribe("1", ONE, json!({ "id": shop.order.id, "after": shop.began })).await;
+    for (version, kind) in [(2, "EVENT_DISCARDED"), (3, "ORDER_PAID"), (3, "CUSTOMER_RENAMED")] {
+        let change = again.change().await;
+        assert_eq!((&change["kind"], &change["event"]["type"]), (&json!("CHANGE"), &json!(kind)), "{change:#}");
+        assert_eq!(change["order"]["version"], version);
     }
     shop.app.close().await;
 }

@@ -28,6 +28,8 @@ pub const POINTS: &[&str] = &[
     "before-view-commit",
     "before-ack",
     "after-ack",
+    // An operator: what was asked for is done in the live read model, and not in those beside it.
+    "between-generations",
     // Migration: it is our turn and nothing done; PostgreSQL is done and keeps the turn; MongoDB is next; some of its collections
     // are made; some of their indexes.
     "migration-turn",

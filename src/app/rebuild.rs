@@ -21,7 +21,7 @@ use crate::{
     query::{
         Store,
         projector::Settings,
-        rebuild::{Comparison, Job, Kind, Positions, Progress, RebuildError, Step, Suspects, Works},
+        rebuild::{Job, Kind, Positions, Progress, RebuildError, Step, Stuck, Suspects, Works},
     },
 };
 use std::time::Duration;
@@ -64,6 +64,8 @@ struct Move<'a> {
     /// Whether the live one gets everything that the new one has: then nothing is missing in the change log.
     whole: bool,
     suspects: &'a Suspects,
+    /// What cannot be brought to where the live one has it.
+    stuck: &'a Stuck,
 }
 
 impl Rebuilder {
@@ -186,6 +188,8 @@ impl Rebuilder {
         }
         self.catch_up(job, new).await?;
         crash::point("switch-caught-up");
+        let mut stuck = Stuck::new();
+        self.works.align(live, new, &mut stuck).await?;
         job.step(Step::Comparing).await?;
         let suspects = self.works.compare(live, new, |documents| job.more(documents)).await?;
         crash::point("switch-compared");
@@ -195,9 +199,10 @@ impl Rebuilder {
             // What changed while all were copied: the next time there are few, which the switch can take with it.
             let upto = self.works.positions().await?;
             self.catch_up(job, new).await?;
+            self.works.align(live, new, &mut stuck).await?;
             self.works.take_late_places(new, &mut places, &upto).await?;
             job.step(Step::Switching).await?;
-            if self.switch(job, Move { live, new, strict, whole, suspects: &suspects }, &mut places).await? {
+            if self.switch(job, Move { live, new, strict, whole, suspects: &suspects, stuck: &stuck }, &mut places).await? {
                 return Ok(());
             }
         }
@@ -230,25 +235,34 @@ impl Rebuilder {
 
     /// One try; false when it was taken back because the projectors did not come to rest.
     async fn switch(&self, job: &Job<'_>, planned: Move<'_>, places: &mut Positions) -> Result<bool, RebuildError> {
-        let Move { live, new, strict, whole, suspects } = planned;
+        let Move { live, new, strict, whole, suspects, stuck } = planned;
         let (attended, waits) = self.works.attended(live).await?;
-        // A live generation that nobody projects will not come to rest, and does not move either.
-        let still = if attended { vec![live, new] } else { vec![new] };
         let mark = self.mark();
         let Ok(paused) = command::pause(&self.database, self.shards).await else { return Ok(false) };
         crash::point("switch-paused");
         let resting = async {
-            self.works.rest(&still, &mark).await?;
+            if attended {
+                self.works.rest(&[live, new], &mark).await?;
+            } else {
+                // One that nobody projects comes to no mark by itself, and does not move either.
+                self.works.rest(&[new], &mark).await?;
+                self.works.rest_idle(live, &mark).await?;
+            }
             crash::point("switch-at-rest");
+            // From here on, whoever does anything to either of them keeps the switch from happening.
+            let apart = self.works.apart(live, new).await?;
+            if apart.iter().any(|apart| apart.has_moved(stuck)) {
+                return Ok(None);
+            }
             let comparison = self.works.settle(live, new, suspects).await?;
             let upto = self.works.positions().await?;
             self.works.take_late_places(new, places, &upto).await?;
-            Ok::<Comparison, RebuildError>(comparison)
+            Ok::<_, RebuildError>(Some((comparison, apart)))
         };
         let switched = match tokio::time::timeout(FREEZE, resting).await {
-            Err(_) => Ok(false),
+            Err(_) | Ok(Ok(None)) => Ok(false),
             Ok(Err(error)) => Err(error),
-            Ok(Ok(comparison)) => {
+            Ok(Ok(Some((comparison, apart)))) => {
                 job.compared(comparison.clone());
                 if strict && comparison.differing > 0 {
                     Err(RebuildError::Differs(Box::new(comparison)))
@@ -256,7 +270,8 @@ impl Rebuilder {
                     if !whole || (!attended && waits > 0) {
                         self.works.tell_of_missing(live, new).await?;
                     }
-                    self.works.switch(live, new, &still, &mark).await
+                    self.works.tell_apart(new, &apart).await?;
+                    self.works.switch(live, new, &mark).await
                 }
             }
         };

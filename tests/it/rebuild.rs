@@ -4,6 +4,7 @@ mod asked;
 mod behind;
 mod crashes;
 mod folds;
+mod hands;
 pub mod load;
 mod parked;
 

@@ -176,7 +176,9 @@ impl Follow {
         let newest = self.place(&order).await?;
         let renumbered = newest.change.partition == at.change.partition && newest.epoch != at.epoch;
         self.behind = false;
-        if newest.version < at.version || newest.change == at.change && !renumbered {
+        // An older version in a later place is no old answer: this read model has not come as far as the one before it.
+        let gone_back = newest.change.partition == at.change.partition && newest.change.number > at.change.number;
+        if newest.version < at.version && !gone_back || newest.change == at.change && !renumbered {
             return Ok(());
         }
         let missed = self.reader.feed.changes_of(self.id, at.change).await?;
@@ -193,7 +195,7 @@ impl Follow {
                 cursor: newest.write(),
                 order: Some(order),
                 event: None,
-                skipped_versions: newest.version - at.version,
+                skipped_versions: (newest.version - at.version).max(0),
             });
             return Ok(());
         };

@@ -77,6 +77,18 @@ impl Work {
         events.chain(self.unreadable.iter().map(|waiting| waiting.partition)).chain(asked)
     }
 
+    /// The partition of a stream of it: a key is always in the same one.
+    pub fn partition_of(&self, stream: Stream) -> Option<i32> {
+        let asked = match &self.task {
+            Task::Reopen { stream: asked, partition, .. } if *asked == stream => Some(*partition),
+            _ => None,
+        };
+        let events = self.messages.iter().map(|message| &message.arrived).filter(|event| event.envelope.meta.stream == stream);
+        let name = stream.to_string();
+        let unreadable = self.unreadable.iter().filter(|waiting| waiting.stream == name).map(|waiting| waiting.partition);
+        asked.or_else(|| events.map(|event| event.partition).chain(unreadable).next())
+    }
+
     /// The versions of a stream that have come and can be read.
     pub fn versions_of(&self, stream: Stream) -> impl Iterator<Item = i64> + '_ {
         let metas = self.messages.iter().map(|message| &message.arrived.envelope.meta);

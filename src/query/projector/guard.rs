@@ -135,15 +135,25 @@ pub async fn marked(store: &Store, mark: &str, clean: bool) -> Result<u64, Store
     store.collection::<Document>(names::GUARDS).count_documents(filter).await
 }
 
-/// Makes `to` live in place of `from`, if all partitions of these generations are still at the mark and have come to nothing
-/// else. From the commit on, no projector that believed otherwise can commit.
-pub async fn switch(store: &Store, from: i32, to: i32, still: &[i32], mark: &str, partitions: u16) -> Result<bool, StoreError> {
+/// Says of a generation on whose queues nobody works that it is at a mark. Whoever does anything to it afterwards, an operator or
+/// a projector that has just been started, takes that back.
+pub async fn mark_idle(store: &Store, mark: &str, partitions: u16) -> Result<(), StoreError> {
+    ready(store, partitions).await?;
+    let update = doc! { "$inc": { "batches": 1_i64 }, "$set": { "mark": mark, "clean": true } };
+    let guards = store.collection::<Document>(names::GUARDS);
+    let these = doc! { "generation": store.generation(), "partition": { "$lt": i32::from(partitions) } };
+    guards.update_many(these, update).await.map(|_| ())
+}
+
+/// Makes `to` live in place of `from`, if all partitions of both are still at the mark and have come to nothing else. From the
+/// commit on, no projector or operator that believed otherwise can commit.
+pub async fn switch(store: &Store, from: i32, to: i32, mark: &str, partitions: u16) -> Result<bool, StoreError> {
     transact(store, |session| {
-        let (store, still, mark) = (store.clone(), still.to_vec(), mark.to_owned());
+        let (store, mark) = (store.clone(), mark.to_owned());
         Box::pin(async move {
             let guards = store.collection::<Document>(names::GUARDS);
-            let wanted = u64::from(partitions) * still.len() as u64;
-            let filter = doc! { "generation": { "$in": &still }, "mark": &mark, "clean": true };
+            let wanted = 2 * u64::from(partitions);
+            let filter = doc! { "generation": { "$in": [from, to] }, "mark": &mark, "clean": true };
             if guards.count_documents(filter).session(&mut *session).await? != wanted {
                 return Ok(false);
             }

@@ -6,7 +6,7 @@ use super::{
     guard,
     isolate::{condemn, lasting},
     operator::{Retried, SetAside},
-    rename,
+    partition, rename,
     room::Head,
     skip::Discard,
     waiting::{STRAYS, Waiting},
@@ -25,8 +25,8 @@ use std::{sync::Arc, time::Duration};
 
 /// Waiting events that are applied in one transaction, so that projectors never wait long for it.
 const CHUNK: usize = 100;
-/// How often a transaction that lost all its races is begun anew, with a pause between: half a minute in all. A process that was
-/// killed in the middle of a transaction holds what it has written for as long as the server lets it.
+/// How often a transaction that lost all its races is begun anew, with a pause between: half a minute in all. Projectors may be
+/// busy, and what a machine has locked that vanished is locked for as long as the server lets it be.
 const PATIENCE: u32 = 150;
 /// An operator adds nothing to the waiting room but what was taken from it.
 const UNBOUNDED: usize = usize::MAX;
@@ -68,10 +68,14 @@ impl Hands {
         let Ok(stream) = name.parse::<Stream>() else { return self.retry_strays().await };
         let (mut applied, mut most) = (0, CHUNK);
         loop {
-            let Some((head, events)) = look(&self.store, name, most as i64).await? else {
+            let Some((head, mut events)) = look(&self.store, name, most as i64).await? else {
                 return Ok(if applied > 0 { Retried::Current(applied) } else { Retried::NotParked });
             };
-            let partition = events.first().map_or(head.partition, |event| event.partition);
+            let partition = match events.first() {
+                Some(event) => partition::of(&self.store, stream, event).await?,
+                None => head.partition,
+            };
+            events.iter_mut().for_each(|event| event.partition = partition);
             let task = Task::Reopen { stream, partition, most, discard: None };
             let readable: Vec<_> = events.iter().filter_map(Waiting::arrived).collect();
             let ahead = rename::ahead(&self.store, &self.duty, readable.iter(), &self.clock).await;
@@ -148,7 +152,7 @@ impl Hands {
         }
         let discard = Some((row.version, wish));
         let most = if is_next { CHUNK } else { usize::MAX };
-        let task = Task::Reopen { stream, partition: row.partition, most, discard };
+        let task = Task::Reopen { stream, partition: partition::of(&self.store, stream, &row).await?, most, discard };
         if !self.patiently(Work { task, ..Work::default() }).await?.discarded {
             return Ok(SetAside::Refused("it is not its turn any more; look again".into()));
         }
@@ -156,7 +160,7 @@ impl Hands {
     }
 
     /// Projectors at work may win the race for a document several times.
-    async fn patiently(&self, work: Work) -> Result<Tally, StoreError> {
+    pub(super) async fn patiently(&self, work: Work) -> Result<Tally, StoreError> {
         let work = Arc::new(guarded(work));
         let mut tries = 0;
         loop {

@@ -4,7 +4,11 @@
 //!
 //! What is seen is the live generation's. What is done is done there first, and then in those that are kept or have been built
 //! beside it: they got the same events, and one of them may be live tomorrow. A generation of another fold is left to processes
-//! of that version.
+//! of that version. Whoever is killed between the two, or works while a generation is filled from the log, need not come again:
+//! projectors carry a discard over ([`watch`](super::watch)), and a switch does with both before it happens (`rebuild::apart`).
+//!
+//! **A step and a switch exclude each other.** A step changes a guard of its generation, so one that comes between the switch's
+//! last look at both and the switch itself keeps that from happening, and it looks again.
 
 use super::{
     duty::{self, Fold},
@@ -16,6 +20,7 @@ use super::{
 };
 use crate::{
     clock::Clock,
+    crash,
     event::Stream,
     query::{
         store::{Store, StoreError, answer, names},
@@ -134,6 +139,7 @@ impl Operator {
                 done => break (hands.store.generation(), done?),
             }
         };
+        crash::point("between-generations");
         for hands in self.others(done_in).await {
             told(&hands, name, hands.retry(name).await.map(drop));
         }
@@ -151,11 +157,36 @@ impl Operator {
             }
         };
         if matches!(done, SetAside::Done(_)) {
+            crash::point("between-generations");
             for hands in self.others(done_in).await {
-                told(&hands, event, hands.discard(event, wish.clone()).await.map(drop));
+                // The record says what has been decided. Whether the event would be next here is not asked again.
+                told(&hands, event, hands.honour().await);
             }
         }
         Ok(done)
+    }
+
+    /// Does in a generation what has been decided about its events elsewhere; nothing where no process of this version projects
+    /// it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(in crate::query) async fn honour_in(&self, generation: i32) -> Result<(), StoreError> {
+        match self.hands(generation).await? {
+            Some(hands) => hands.honour().await,
+            None => Ok(()),
+        }
+    }
+
+    /// Applies what waits of a stream in one generation, as far as it goes; nothing where no process of this version projects it.
+    ///
+    /// # Errors
+    /// The driver's.
+    pub(in crate::query) async fn retry_in(&self, generation: i32, name: &str) -> Result<(), StoreError> {
+        match self.hands(generation).await? {
+            Some(hands) => hands.retry(name).await.map(drop),
+            None => Ok(()),
+        }
     }
 
     async fn live(&self) -> Result<Hands, StoreError> {

@@ -127,8 +127,12 @@ impl Lanes {
         {
             which.insert("version", doc! { "$lt": *beyond });
         }
-        for event in load::find::<Waiting>(store, session, names::WAITING, which, None).await? {
+        for mut event in load::find::<Waiting>(store, session, names::WAITING, which, None).await? {
             let Ok(stream) = event.stream.parse::<Stream>() else { continue };
+            if event.partition < 0 {
+                // Left by a replay, see `partition`.
+                event.partition = work.partition_of(stream).unwrap_or(event.partition);
+            }
             if let Some(row) = self.streams.get_mut(&stream).and_then(|lane| lane.rows.get_mut(&event.version)) {
                 row.event = Some(event);
             }

@@ -79,7 +79,10 @@ impl WaitingRoom {
 
         let mut discards = Bulk::default();
         for discarded in &self.discards {
-            discards.upsert(doc! { "_id": &discarded.id }, serialize_to_document(discarded)?);
+            let mut record = serialize_to_document(discarded)?;
+            record.remove("_id");
+            // Who was first has decided it.
+            discards.upsert(doc! { "_id": &discarded.id }, doc! { "$setOnInsert": record });
         }
         discards.send(store, session, names::DISCARDS).await
     }

@@ -1,4 +1,5 @@
-//! Keeps an eye on what stands still: tells it to the metrics, and lets go after an upgrade what could not be read before it.
+//! Keeps an eye on what stands still: tells it to the metrics, lets go after an upgrade what could not be read before
+//! it, and does in the generations that are not live what was decided in the live one.
 
 use super::{
     duty::Fold,
@@ -45,6 +46,9 @@ pub async fn watch(store: Store, fold: Fold, clock: Clock, shutdown: Shutdown) {
                 Err(error) => tracing::warn!(%error, "parked events could not be looked at and are tried again"),
             }
         }
+        if let Err(error) = operator.honour_in_others().await {
+            tracing::debug!(%error, "what an operator has decided is carried over at the next look");
+        }
         let Ok(groups) = operator.groups().await else { continue };
         let now = clock.now();
         for cause in Cause::ALL {
@@ -67,6 +71,14 @@ impl Operator {
             moved += hands.after_upgrade().await?;
         }
         Ok(moved)
+    }
+
+    /// Carries over what was decided in the live generation, for an operator who was killed before they did it themselves.
+    async fn honour_in_others(&self) -> Result<(), StoreError> {
+        for hands in self.all().await?.into_iter().filter(|hands| !hands.duty.live) {
+            hands.honour().await?;
+        }
+        Ok(())
     }
 }
 

@@ -9,6 +9,7 @@
 //!   live one writes, has every version of every order once.
 //! - What somebody who died has left behind is found and removed by the next.
 
+mod apart;
 mod compare;
 mod error;
 mod fulfilled;
@@ -16,6 +17,7 @@ mod job;
 mod places;
 mod watch;
 
+pub use apart::{Apart, Stuck};
 pub use compare::{Comparison, Difference, Suspects};
 pub use error::RebuildError;
 pub use job::{Job, Kind, Progress, Seen, Step};
@@ -175,7 +177,7 @@ impl Works {
     /// For a live generation that has not seen all that the new one has: tells everybody who follows orders that something
     /// is missing in the log, since it was never written there.
     pub async fn tell_of_missing(&self, from: i32, to: i32) -> Result<(), RebuildError> {
-        let holes = places::leave_a_hole(&self.store).await?;
+        let holes = places::leave_a_hole(&self.store, None).await?;
         Ok(places::copy_all(&self.store.of(from), &self.store.of(to), Some(&holes)).await?)
     }
 
@@ -194,9 +196,14 @@ impl Works {
         Ok(())
     }
 
-    /// Makes `to` live, if `still` are still at rest; says whether it did.
-    pub async fn switch(&self, from: i32, to: i32, still: &[i32], mark: &str) -> Result<bool, RebuildError> {
-        let switched = projector::switch(&self.store, from, to, still, mark, self.settings.bus.partitions).await;
+    /// Says of a generation that nobody projects that it has come to a mark.
+    pub async fn rest_idle(&self, generation: i32, mark: &str) -> Result<(), RebuildError> {
+        Ok(projector::mark_idle(&self.store.of(generation), mark, self.settings.bus.partitions).await?)
+    }
+
+    /// Makes `to` live, if both are still at rest; says whether it did.
+    pub async fn switch(&self, from: i32, to: i32, mark: &str) -> Result<bool, RebuildError> {
+        let switched = projector::switch(&self.store, from, to, mark, self.settings.bus.partitions).await;
         match switched {
             Ok(switched) => Ok(switched),
             // It may have committed all the same; the registry knows.

@@ -12,7 +12,7 @@ use crate::{
 use futures_util::TryStreamExt;
 use mongodb::bson::{Bson, Document, doc};
 use serde::Deserialize;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The newest number of each partition of the log.
 pub type Positions = BTreeMap<i32, i64>;
@@ -102,9 +102,25 @@ pub async fn copy_late(to: &Store, since: &mut Positions, upto: &Positions) -> R
     Ok(())
 }
 
-/// Leaves a number out in every partition: whoever follows the log is told that something is missing there.
-pub async fn leave_a_hole(store: &Store) -> Result<Positions, StoreError> {
+/// Leaves a number out in partitions of the log, or in all of them: whoever follows it is told that something is missing there.
+pub async fn leave_a_hole(store: &Store, partitions: Option<&BTreeSet<i32>>) -> Result<Positions, StoreError> {
+    let filter = partitions.map_or_else(Document::new, |some| doc! { "_id": { "$in": some.iter().collect::<Vec<_>>() } });
     let update = doc! { "$inc": { "number": 1_i64 } };
-    store.collection::<Document>(names::POSITIONS).update_many(doc! {}, update).await?;
+    store.collection::<Document>(names::POSITIONS).update_many(filter, update).await?;
     positions(store).await
+}
+
+/// Puts orders of `to` into the newest place of their partition.
+pub async fn put_last(to: &Store, orders: &[(String, i32)], positions: &Positions) -> Result<(), StoreError> {
+    let place = |(id, partition): &(String, i32)| {
+        let number = positions.get(partition)?;
+        Some(doc! { "q": { "_id": id }, "u": { "$set": { "change": { "p": *partition, "s": *number } } } })
+    };
+    let updates: Vec<Document> = orders.iter().filter_map(place).collect();
+    for updates in updates.chunks(1_000) {
+        let concern = doc! { "w": "majority" };
+        let name = to.named(names::ORDERS);
+        to.database.run_command(doc! { "update": name, "updates": updates.to_vec(), "writeConcern": concern }).await?;
+    }
+    Ok(())
 }

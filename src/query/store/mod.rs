@@ -3,6 +3,7 @@
 mod generations;
 mod indexes;
 mod live;
+mod orphans;
 mod patience;
 mod registry;
 mod transaction;
@@ -18,6 +19,9 @@ use mongodb::{
     options::{Acknowledgment, ClientOptions, ReadConcern, SelectionCriteria, WriteConcern},
 };
 use std::{sync::Arc, time::Duration};
+
+/// The name under which the server knows us.
+const APP: &str = "orderflow";
 
 /// What went wrong with MongoDB, for the log.
 pub type StoreError = mongodb::error::Error;
@@ -68,7 +72,7 @@ impl Store {
     /// The address is not one. That the server answers is found out by the first use.
     pub async fn connect(uri: &str, connections: u32) -> Result<Self, StoreError> {
         let mut options = ClientOptions::parse(uri).await?;
-        options.app_name = Some("orderflow".into());
+        options.app_name = Some(APP.into());
         options.max_pool_size = Some(connections.max(1));
         options.server_selection_timeout = Some(Duration::from_secs(3));
         options.connect_timeout = Some(Duration::from_secs(3));

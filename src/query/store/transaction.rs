@@ -1,6 +1,6 @@
 //! One transaction a batch: what guards a counter and the counter move together, or not at all.
 
-use super::{Store, StoreError, majority, patience::TRANSACTION, within};
+use super::{Store, StoreError, majority, orphans, patience::TRANSACTION, within};
 use futures_util::future::BoxFuture;
 use mongodb::{
     ClientSession,
@@ -13,6 +13,9 @@ use std::time::Duration;
 /// How often a transaction is tried again after a conflict or an election, and a commit whose outcome is unknown.
 const ATTEMPTS: u32 = 8;
 
+/// How often it is tried that often again, if whoever was in the way turns out to be dead.
+const FUNERALS: u32 = 3;
+
 /// Runs `work` in a transaction until it commits. `work` may run several times, so it must not keep anything of an earlier run.
 ///
 /// # Errors
@@ -22,7 +25,9 @@ where
     F: for<'a> FnMut(&'a mut ClientSession) -> BoxFuture<'a, Result<T, StoreError>>,
 {
     let mut session = store.client.start_session().await?;
-    for attempt in 1.. {
+    let (mut attempt, mut funerals) = (0, 0);
+    loop {
+        attempt += 1;
         // Snapshot reads: guards are compared with one state of all collections, and anybody else's write to them aborts us.
         session.start_transaction().read_concern(ReadConcern::snapshot()).write_concern(majority()).await?;
         let whole = async {
@@ -44,10 +49,20 @@ where
                 let longest = 1_u64 << attempt.min(6);
                 tokio::time::sleep(Duration::from_millis(rand::random_range(0..=longest))).await;
             }
+            Err(error) if error.contains_label(TRANSIENT_TRANSACTION_ERROR) && funerals < FUNERALS => {
+                // Nobody needs as long as that; perhaps somebody has died.
+                let ended = orphans::end(store).await.unwrap_or_else(|why| {
+                    tracing::debug!(error = %why, "whether somebody who died is in the way cannot be found out");
+                    0
+                });
+                if ended == 0 {
+                    return Err(error);
+                }
+                (attempt, funerals) = (0, funerals + 1);
+            }
             result => return result,
         }
     }
-    Err(mongodb::error::Error::custom("no attempt was made"))
 }
 
 async fn commit(session: &mut ClientSession) -> Result<(), StoreError> {

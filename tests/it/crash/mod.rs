@@ -1,6 +1,8 @@
 //! A process that dies at any line of its work: the real binary, aborted at a crash point while it works on the servers of a
 //! test. Whoever goes on finds each command done once or not at all, and both sides tell the same story.
 
+mod operator;
+mod orphans;
 mod people;
 mod rebuild;
 mod rename;
@@ -108,7 +110,7 @@ fn calls(beginning: &str) -> Vec<String> {
 #[test]
 fn every_point_is_in_the_code_and_has_a_test() {
     assert_eq!(calls("crash::point(\""), sorted(POINTS));
-    let events = [stages::WRITING, stages::PUBLISHING, stages::PROJECTING, rename::RENAMING];
+    let events = [stages::WRITING, stages::PUBLISHING, stages::PROJECTING, rename::RENAMING, operator::OPERATING];
     let others = [shutdown::ENDING, shutdown::MIGRATING];
     let models = [rebuild::BUILDING, rebuild::SWITCHING, rebuild::UNDOING, rebuild::REMOVING, rebuild::FULFILLING];
     assert_eq!(names(&[&events[..], &others, &models].concat()), sorted(POINTS), "a test for each");

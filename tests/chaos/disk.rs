@@ -1,6 +1,6 @@
-//! A file system of our own for the files of the servers, so that it can be full without harm to anybody else. It is made of memory
-//! and seen only by this suite and what it starts (a mount namespace), so nothing is left of it whatever happens to us. Where the
-//! machine does not grant that, runs go without it, and their tables say so.
+//! A file system of our own for the files of the servers, so that it can be full without harm to anybody else. It is made of
+//! memory and seen only by this suite and what it starts (a mount namespace), so nothing is left of it whatever happens to us.
+//! Where the machine does not grant that, runs go without it, and their tables say so.
 
 use crate::Failure;
 use std::{

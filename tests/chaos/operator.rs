@@ -133,7 +133,8 @@ impl Operator {
     async fn fulfilled(&self, name: &str) -> Result<Option<String>, Failure> {
         let database = sea_orm::Database::connect(&self.database_url).await?;
         let sql = format!(
-            "SELECT coalesce(failure, '') AS failure FROM rebuild_requests WHERE command_id = '{name}' AND finished_at IS NOT NULL"
+            "SELECT coalesce(failure, '') AS failure FROM rebuild_requests
+             WHERE command_id = '{name}' AND finished_at IS NOT NULL"
         );
         let row = database.query_one_raw(Statement::from_string(DbBackend::Postgres, sql)).await;
         database.close().await?;

@@ -1,5 +1,5 @@
-//! Poison: a message that nobody can read, in the place of an event that is still to come, and one that belongs nowhere. The order
-//! stands still and says so, an operator sees both, and all others notice nothing: for them the load goes on.
+//! Poison: a message that nobody can read, in the place of an event that is still to come, and one that belongs nowhere. The
+//! order stands still and says so, an operator sees both, and all others notice nothing: for them the load goes on.
 
 use super::Faults;
 use crate::{

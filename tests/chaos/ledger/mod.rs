@@ -158,8 +158,8 @@ impl<'a> Ledger<'a> {
         }
     }
 
-    /// The binary's own proofs: what it serves is the fold of the log; so is what it builds anew, which must be the same; and so is
-    /// what was kept of the one before, after one has gone back to it.
+    /// The binary's own proofs: what it serves is the fold of the log; so is what it builds anew, which must be the same; and so
+    /// is what was kept of the one before, after one has gone back to it.
     async fn prove(&self) -> Result<(), Failure> {
         self.succeeds("verify", &["verify", "--json"]).await?;
         self.succeeds("rebuild-strictly", &["rebuild", "--strict", "--json"]).await?;

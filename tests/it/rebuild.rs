@@ -5,6 +5,7 @@ mod crashes;
 mod folds;
 mod load;
 mod parked;
+mod silent;
 
 use crate::support::{
     Client, TestApp,

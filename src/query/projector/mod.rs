@@ -19,6 +19,7 @@ mod parking;
 mod rename;
 pub(super) mod replay;
 mod room;
+mod signs;
 mod skip;
 mod strays;
 mod waiting;
@@ -50,6 +51,7 @@ use crate::{
 };
 use batch::{Message, Tally, Work};
 use duty::Duty;
+use signs::Signs;
 use std::sync::Arc;
 use working_set::Arrived;
 
@@ -67,9 +69,9 @@ pub struct Settings {
 
 /// Projects one generation until the drain or until it is dropped, connecting anew whenever something is lost.
 pub(super) async fn run_one(store: Store, settings: Settings, clock: Clock, beat: Beat, shutdown: Shutdown) {
-    let mut backoff = Backoff::default();
+    let (mut backoff, mut signs) = (Backoff::default(), Signs::new(beat, clock.clone()));
     while !shutdown.is_draining() {
-        let lost = project_until_lost(&store, &settings, &clock, &beat, &mut backoff, &shutdown).await;
+        let lost = project_until_lost(&store, &settings, &clock, &mut signs, &mut backoff, &shutdown).await;
         let Err(error) = lost else { return };
         let wait = backoff.pause();
         tracing::warn!(%error, retry_in_ms = wait.as_millis(), "the projector lost its way and starts anew");
@@ -86,7 +88,7 @@ async fn project_until_lost(
     store: &Store,
     settings: &Settings,
     clock: &Clock,
-    beat: &Beat,
+    signs: &mut Signs,
     backoff: &mut Backoff,
     shutdown: &Shutdown,
 ) -> Result<(), Lost> {
@@ -99,10 +101,6 @@ async fn project_until_lost(
         return Ok(());
     }
     loop {
-        // Readiness asks for the view that people see.
-        if duty.live {
-            beat.beat(clock.now());
-        }
         let mut batch = tokio::select! {
             batch = consumer.next() => batch?,
             // Idle, or cut off: only the broker can tell.
@@ -111,6 +109,7 @@ async fn project_until_lost(
                 // Without events nobody would tell us that another generation is live.
                 let Some(now) = duty::learn(store, settings.fold).await? else { return Ok(()) };
                 duty = now;
+                signs.idle(duty.live);
                 continue;
             }
             () = shutdown.draining() => {
@@ -123,7 +122,8 @@ async fn project_until_lost(
             consumer.ack(&batch).await?;
         }
         let work = Arc::new(read(&mut batch, clock.now()));
-        let Some(tally) = project(store, settings, &mut duty, &work, clock).await? else { return Ok(()) };
+        let projected = project(store, settings, &mut duty, &work, clock).await.inspect_err(|_| signs.failed());
+        let Some(tally) = projected? else { return Ok(()) };
         // What nobody sees yet, or any more, is no work of the shop's, and late by nature.
         if duty.live {
             let oldest = work.messages.iter().map(|message| message.arrived.envelope.meta.recorded_at).min();
@@ -134,6 +134,7 @@ async fn project_until_lost(
             consumer.ack(&batch).await?;
         }
         crash::point("after-ack");
+        signs.done(duty.live);
         backoff.reset();
     }
 }

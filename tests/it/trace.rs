@@ -1,5 +1,5 @@
-//! One trace from the request to the socket: what a client says of it in a header is in the log, on the broker, in the history, and
-//! in what subscribers hear, whoever has relayed and projected it.
+//! One trace from the request to the socket: what a client says of it in a header is in the log, on the broker, in the history,
+//! and in what subscribers hear, whoever has relayed and projected it.
 
 use crate::support::{Client, Ear, TestApp};
 use lapin::types::AMQPValue;

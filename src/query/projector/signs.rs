@@ -1,15 +1,15 @@
 //! Says that a projector moves, when it does: not that it is connected, and not that it was given something to do.
 //!
 //! A projector whose batches fail connects anew each time, for as long as it takes (see [`super::isolate`]). In between it is as
-//! idle as one that has nothing to do, the more so when another projector has been given its queue and fails at the same events. So
-//! after a failed batch idleness proves nothing, until a batch has been projected, or until it has lasted for [`PROBATION`]: then
+//! idle as one that has nothing to do, the more so when another has been given its queue and fails at the same events. So after
+//! a failed batch idleness proves nothing, until a batch has been projected, or until it has lasted for [`PROBATION`]: then
 //! somebody else has the queue and gets on with it.
 
 use crate::{clock::Clock, health::Beat};
 use std::time::{Duration, Instant};
 
-/// Longer than another projector takes to fail and leave the queue to this one: its pause is at most 5 s (`bus::Backoff`), and its
-/// batch fails within seconds unless MongoDB is silent, of which readiness tells anyway.
+/// Longer than another projector takes to fail and leave the queue to this one: its batch fails within seconds, unless MongoDB
+/// is silent, of which readiness tells anyway.
 const PROBATION: Duration = Duration::from_secs(10);
 
 /// The signs of life of one projector.

@@ -1,5 +1,7 @@
 //! Read your own writes: whoever hands in a receipt sees at least what it proves, or is told that it is not there yet.
 
+mod deploys;
+
 use crate::support::{Client, Placed, TestApp, until, uuid_of};
 use futures_util::{FutureExt, future::join_all};
 use orderflow::config::Role::{Api, Projector, Relay};

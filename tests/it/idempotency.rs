@@ -1,7 +1,7 @@
 //! A client that has heard nothing sends its command again, under the same id, to any node: it is told the first outcome, and
 //! nothing happens twice.
 
-use crate::support::{Client, TestApp};
+use crate::support::{Client, TestApp, until};
 use futures_util::future::join_all;
 use orderflow::config::Role as Part;
 use serde_json::{Value, json};
@@ -85,6 +85,51 @@ async fn sixty_sendings_of_one_command_to_two_processes_are_one_order() {
 }
 
 #[tokio::test]
+async fn a_thousand_clicks_at_once_on_two_nodes_are_one_order_with_one_answer() {
+    const SOCKETS: usize = 20;
+    const CLICKS: usize = 50;
+    let place = "mutation($input: PlaceOrderInput!) { placeOrder(input: $input) {
+        receipt { commandId aggregateId version token committedAt replayed } errors { code } } }";
+    let mut app = TestApp::start().await;
+    let other = app.join(&[Part::Api]).await.expect("an API");
+    let (_, ada) = app.customer("Ada").await;
+    let tea = app.product("TEA-1", 650, 10_000).await;
+    let nodes = [ada.clone(), ada.at(other)];
+    let mut sockets = Vec::new();
+    for number in 0..SOCKETS {
+        sockets.push(nodes[number % 2].socket().await);
+    }
+    let clicking = sockets.into_iter().map(|mut socket| {
+        let input = json!({ "input": order("checkout-1", &tea, 3) });
+        async move {
+            for number in 0..CLICKS {
+                socket.subscribe(&number.to_string(), place, input.clone()).await;
+            }
+            let mut answers = Vec::new();
+            while answers.len() < CLICKS {
+                let mut message = socket.message().await;
+                match message["type"].as_str() {
+                    Some("next") => answers.push(message["payload"].take()),
+                    Some("complete") => {}
+                    _ => panic!("{message:#}"),
+                }
+            }
+            answers
+        }
+    });
+    let mut answers = join_all(clicking).await.concat();
+    let again = answers.iter_mut().map(|answer| answer["data"]["placeOrder"]["receipt"]["replayed"].take());
+    assert_eq!(again.filter(|replayed| *replayed == false).count(), 1, "it was placed once");
+    assert_eq!((answers.len(), answers[0].get("errors")), (SOCKETS * CLICKS, None), "{:#}", answers[0]);
+    assert!(answers[0]["data"]["placeOrder"]["receipt"]["token"].is_string(), "{:#}", answers[0]);
+    for answer in &answers {
+        assert_eq!(*answer, answers[0]);
+    }
+    assert_eq!((app.orders().await, app.free(&tea).await, app.broken_streams().await), (1, 9_997, 0));
+    app.close().await;
+}
+
+#[tokio::test]
 async fn an_id_belongs_to_one_wish() {
     let app = TestApp::start().await;
     let (_, ada) = app.customer("Ada").await;
@@ -147,6 +192,39 @@ async fn two_people_may_use_the_same_id() {
     assert_eq!(ada.accepted("placeOrder", order("1", &tea, 1)).await, replayed(&first));
     assert_eq!(alan.refused("placeOrder", order("1", &tea, 2)).await, "COMMAND_ID_REUSED");
     assert_eq!(app.orders().await, 2);
+    app.close().await;
+}
+
+#[tokio::test]
+async fn what_became_of_commands_is_forgotten_in_time_and_not_before() {
+    let mut app = TestApp::build().with("--keep-outcomes", "1h").start().await;
+    let (_, ada) = app.customer("Ada").await;
+    let tea = app.product("TEA-1", 650, 10).await;
+    for id in ["old", "young"] {
+        ada.accepted("placeOrder", order(id, &tea, 1)).await;
+    }
+    for (id, minutes) in [("old", 61), ("young", 55)] {
+        let sql = format!("UPDATE commands SET decided_at = decided_at - interval '{minutes} minutes' WHERE command_id = '{id}'");
+        app.rows(&sql).await;
+    }
+    // More than are forgotten at a time.
+    app.rows(
+        "INSERT INTO commands (actor, command_id, fingerprint, outcome, decided_at)
+         SELECT actor, 'old-' || number, fingerprint, outcome, decided_at FROM commands, generate_series(1, 2500) number
+         WHERE command_id = 'old'",
+    )
+    .await;
+    let known = remembered(&app).await;
+    app.restart(&[Part::Api, Part::Relay, Part::Projector]).await;
+    until("what is old to be forgotten", || async {
+        let now = remembered(&app).await;
+        if now == known - 2_501 { Ok(()) } else { Err(now) }
+    })
+    .await;
+    let ada = ada.at(app.addr());
+    assert_eq!(ada.accepted("placeOrder", order("young", &tea, 1)).await["replayed"], true);
+    assert_eq!(ada.accepted("placeOrder", order("old", &tea, 1)).await["replayed"], false, "by now it is another command");
+    assert_eq!(app.agree().await, 3);
     app.close().await;
 }
 

@@ -24,5 +24,6 @@ mod schema;
 mod stock;
 mod subscriptions;
 mod support;
+mod trace;
 mod verify;
 mod who_may;

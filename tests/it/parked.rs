@@ -3,6 +3,7 @@
 
 mod neighbours;
 mod operator;
+mod panics;
 mod tomorrow;
 
 use crate::{

@@ -5,6 +5,7 @@ mod broken;
 mod interleavings;
 mod parked;
 mod pressure;
+mod standstill;
 
 use crate::support::{
     Client, TestApp,
@@ -14,7 +15,7 @@ use crate::support::{
 use futures_util::{FutureExt, future::join_all};
 
 use lapin::{
-    options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions},
+    options::{BasicGetOptions, QueueBindOptions, QueueDeclareOptions, QueueDeleteOptions},
     types::FieldTable,
 };
 use mongodb::bson::{Document, doc};

@@ -7,6 +7,7 @@ mod folds;
 mod hands;
 pub mod load;
 mod parked;
+mod silent;
 
 use crate::support::{
     Client, TestApp,

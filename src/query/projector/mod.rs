@@ -21,6 +21,7 @@ mod partition;
 mod rename;
 pub(super) mod replay;
 mod room;
+mod signs;
 mod skip;
 mod strays;
 mod waiting;
@@ -53,6 +54,7 @@ use crate::{
 };
 use batch::{Message, Tally, Work};
 use duty::Duty;
+use signs::Signs;
 use std::sync::Arc;
 use working_set::Arrived;
 
@@ -75,9 +77,9 @@ pub struct Settings {
 
 /// Projects one generation until the drain or until it is dropped, connecting anew whenever something is lost.
 pub(super) async fn run_one(store: Store, settings: Settings, clock: Clock, beat: Beat, shutdown: Shutdown) {
-    let mut backoff = Backoff::default();
+    let (mut backoff, mut signs) = (Backoff::default(), Signs::new(beat, clock.clone()));
     while !shutdown.is_draining() {
-        let lost = project_until_lost(&store, &settings, &clock, &beat, &mut backoff, &shutdown).await;
+        let lost = project_until_lost(&store, &settings, &clock, &mut signs, &mut backoff, &shutdown).await;
         let Err(error) = lost else { return };
         let wait = backoff.pause();
         tracing::warn!(%error, retry_in_ms = wait.as_millis(), "the projector lost its way and starts anew");
@@ -94,7 +96,7 @@ async fn project_until_lost(
     store: &Store,
     settings: &Settings,
     clock: &Clock,
-    beat: &Beat,
+    signs: &mut Signs,
     backoff: &mut Backoff,
     shutdown: &Shutdown,
 ) -> Result<(), Lost> {
@@ -107,10 +109,6 @@ async fn project_until_lost(
         return Ok(());
     }
     loop {
-        // Readiness asks for the view that people see.
-        if duty.live {
-            beat.beat(clock.now());
-        }
         let mut batch = tokio::select! {
             batch = consumer.next() => batch?,
             // Idle, or cut off: only the broker can tell.
@@ -119,6 +117,7 @@ async fn project_until_lost(
                 // Without events nobody would tell us that another generation is live.
                 let Some(now) = duty::learn(store, settings.fold).await? else { return Ok(()) };
                 duty = now;
+                signs.idle(duty.live);
                 continue;
             }
             () = shutdown.draining() => {
@@ -131,7 +130,8 @@ async fn project_until_lost(
             consumer.ack(&batch).await?;
         }
         let work = Arc::new(read(&mut batch, clock.now()));
-        let Some(tally) = project(store, settings, &mut duty, &work, clock).await? else { return Ok(()) };
+        let projected = project(store, settings, &mut duty, &work, clock).await.inspect_err(|_| signs.failed());
+        let Some(tally) = projected? else { return Ok(()) };
         // What nobody sees yet, or any more, is no work of the shop's, and late by nature.
         if duty.live {
             let oldest = work.messages.iter().map(|message| message.arrived.envelope.meta.recorded_at).min();
@@ -142,6 +142,7 @@ async fn project_until_lost(
             consumer.ack(&batch).await?;
         }
         crash::point("after-ack");
+        signs.done(duty.live);
         backoff.reset();
     }
 }

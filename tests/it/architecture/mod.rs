@@ -1,5 +1,6 @@
 //! The rules of the house, as data. A rule that nobody checks is none; a rule without a reason is a habit.
 
+mod peers;
 mod source;
 
 use source::{Source, lines_with};

@@ -2,51 +2,12 @@
 //! elsewhere that never commits.
 
 use super::*;
-use crate::crash;
+use crate::{command_line::process::Process, crash, support::Ear};
 use sea_orm::DatabaseTransaction;
 use std::{
     cell::Cell,
     time::{Duration, Instant},
 };
-
-/// A queue of another service that is bound to everything.
-struct Ear {
-    channel: lapin::Channel,
-    // Dropping a connection closes it.
-    _connection: lapin::Connection,
-}
-
-const EAR: &str = "another.service";
-
-impl Ear {
-    async fn open(app: &TestApp) -> Self {
-        // Somebody must have declared the exchange.
-        app.publish(Vec::new()).await;
-        let connection =
-            lapin::Connection::connect(&app.bus().url, lapin::ConnectionProperties::default()).await.expect("a line");
-        let channel = connection.create_channel().await.expect("a channel");
-        channel.queue_declare(EAR.into(), QueueDeclareOptions::default(), FieldTable::default()).await.expect("declared");
-        let bind = QueueBindOptions::default();
-        channel.queue_bind(EAR.into(), "orderflow.events".into(), "#".into(), bind, FieldTable::default()).await.expect("bound");
-        Self { channel, _connection: connection }
-    }
-
-    /// The versions of each stream in the order in which they were first heard, and how many were heard again.
-    async fn heard(&self) -> (BTreeMap<String, Vec<i64>>, usize) {
-        let (mut heard, mut again) = (BTreeMap::<String, Vec<i64>>::new(), 0);
-        while let Some(message) = self.channel.basic_get(EAR.into(), BasicGetOptions { no_ack: true }).await.expect("a look") {
-            let event: Value = serde_json::from_slice(&message.data).expect("JSON");
-            let versions = heard.entry(event["subject"].as_str().expect("a subject").to_owned()).or_default();
-            let version = event["streamversion"].as_i64().expect("a version");
-            if versions.contains(&version) {
-                again += 1;
-            } else {
-                versions.push(version);
-            }
-        }
-        (heard, again)
-    }
-}
 
 /// Everything that the log has, as an ear should have heard it.
 async fn logged(app: &TestApp) -> BTreeMap<String, Vec<i64>> {
@@ -180,7 +141,7 @@ async fn a_transaction_that_somebody_left_open_delays_nobody_and_is_reported() {
     .await;
     let parts = &app.config.parts;
     let at = [("DATABASE_URL", &*parts.database_url), ("AMQP_URL", &*parts.bus.url), ("MONGODB_URI", &*parts.mongodb_uri)];
-    let doctor = || crate::command_line::process::Process::run(&["doctor"], &at);
+    let doctor = || Process::run(&["doctor"], &at);
     const NOTE: &str = "note   PostgreSQL: a transaction of ";
     until("the doctor's note", || async {
         let found = doctor().await;
@@ -191,5 +152,77 @@ async fn a_transaction_that_somebody_left_open_delays_nobody_and_is_reported() {
     .await;
     forgotten.rollback().await.expect("rollback");
     assert!(!doctor().await.out.contains(NOTE));
+    app.close().await;
+}
+
+#[tokio::test]
+async fn numbers_that_are_never_used_stall_nobody() {
+    let app = TestApp::start().await;
+    let ear = Ear::open(&app).await;
+    let market = Market::open(&app).await;
+    let before = app.number("SELECT max(position) FROM event_log").await;
+    let database = app.postgres().await;
+    let mut open = Vec::new();
+    for number in 0..6 {
+        open.push(early(&database, number).await.0);
+    }
+    // Some are given up while people shop, and some are still open when all of that has been seen.
+    for transaction in open.drain(..3) {
+        transaction.rollback().await.expect("rollback");
+        market.trade(4).await;
+    }
+    assert_eq!(app.agree().await, 12);
+    for transaction in open {
+        transaction.rollback().await.expect("rollback");
+    }
+    market.trade(4).await;
+    assert_eq!(app.agree().await, 16);
+    let holes = app.number(&format!("SELECT max(position) - {before} - count(*) FROM event_log WHERE position > {before}")).await;
+    assert!(holes >= 6, "{holes} numbers were left out");
+    let (heard, again) = ear.heard().await;
+    assert_eq!((heard, again), (logged(&app).await, 0));
+    app.close().await;
+}
+
+#[tokio::test]
+async fn a_commit_that_comes_after_a_rebuild_with_a_number_from_before_it_is_in_the_new_read_model() {
+    let app = TestApp::start().await;
+    let market = Market::open(&app).await;
+    market.trade(6).await;
+    assert_eq!(app.agree().await, 6);
+    let database = app.postgres().await;
+    let (late, user) = early(&database, 1).await;
+    let parts = &app.config.parts;
+    let at = [
+        ("DATABASE_URL", &*parts.database_url),
+        ("AMQP_URL", &*parts.bus.url),
+        ("MONGODB_URI", &*parts.mongodb_uri),
+        ("ORDERFLOW_PARTITIONS", "2"),
+    ];
+    let rebuilt = Process::run(&["rebuild", "--strict"], &at).await;
+    assert_eq!(rebuilt.code, Some(0), "{}{}", rebuilt.out, rebuilt.err);
+    assert!(rebuilt.out.contains("live      generation 2"), "{}", rebuilt.out);
+    late.commit().await.expect("commit");
+    market.trade(3).await;
+    assert_eq!(app.agree().await, 9);
+    let query = "query($id: ID!) { user(id: $id) { version } }";
+    let seen = app.staff().ask(query, json!({ "id": format!("user_{}", user.simple()) })).await;
+    assert_eq!(seen["user"]["version"], 1);
+    app.close().await;
+}
+
+#[tokio::test]
+async fn shards_that_are_relayed_at_the_same_time_keep_every_streams_order() {
+    let mut app = TestApp::build().roles(&[Api]).with("--relay-shards", "4").with("--relay-batch", "7").start().await;
+    let ear = Ear::open(&app).await;
+    let market = Market::open(&app).await;
+    app.join(&[Relay, Projector]).await;
+    app.join(&[Relay]).await;
+    market.trade(60).await;
+    assert_eq!(app.agree().await, 60);
+    let shards = app.number("SELECT count(DISTINCT (hashtext(partition_key::text) & 2147483647) % 4) FROM event_log").await;
+    assert!(shards > 1, "all keys fell into {shards} shard");
+    let (heard, again) = ear.heard().await;
+    assert_eq!((heard, again), (logged(&app).await, 0), "every version of every stream, once and in order");
     app.close().await;
 }

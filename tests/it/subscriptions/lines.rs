@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::support::PATIENCE;
+use mongodb::bson::{Document, doc};
 
 #[tokio::test]
 async fn a_subscriber_that_does_not_read_for_two_thousand_changes_still_gets_each_once() {
@@ -44,6 +45,48 @@ async fn a_subscriber_that_does_not_read_for_two_thousand_changes_still_gets_eac
     assert_eq!(told.remove(&("all".to_owned(), order)), Some(versions));
     assert_eq!(told.len(), OTHERS);
     assert!(told.values().all(|versions| *versions == [1]), "each other order is told once");
+    app.close().await;
+}
+
+#[tokio::test]
+async fn a_subscriber_that_is_slower_than_the_log_remembers_is_told_how_many_versions_it_missed() {
+    const UPDATES: i64 = 150;
+    let app = TestApp::build().with("--write-timeout", "2m").start().await;
+    let (_, ada) = app.customer("Ada Lovelace").await;
+    let tea = app.product("TEA-1", 650, 10).await;
+    let order = ada.place(&[(&tea, 1)]).await.id;
+    app.seen(&order, 1).await;
+    // So large that neither the line nor the order's ring holds more than a few.
+    let notes: String = (0..28).map(|n| format!("n{n}: note ")).collect();
+    let large = format!(
+        "subscription($id: ID!) {{ change: orderChanged(id: $id) {{ kind skippedVersions order {{ version {notes} }} }} }}"
+    );
+    let mut socket = ada.socket().await;
+    socket.subscribe("1", &large, json!({ "id": order })).await;
+    assert_eq!(socket.change().await["kind"], "SNAPSHOT");
+    for number in 0..UPDATES {
+        let note = format!("{number} {}", "tea ".repeat(980));
+        ada.accepted("updateOrder", json!({ "orderId": order, "note": note })).await;
+    }
+    app.caught_up().await;
+    let changes = app.mongo().await.collection::<Document>("changes");
+    assert!(changes.delete_many(doc! {}).await.expect("delete").deleted_count > 0, "there was nothing to forget");
+
+    // What is on its way comes in order; then comes one word for all the rest.
+    let (mut last, newest) = (1, 1 + UPDATES);
+    let resync = loop {
+        let change = socket.change().await;
+        if change["kind"] == "RESYNC" {
+            break change;
+        }
+        last += 1;
+        assert_eq!((&change["kind"], &change["order"]["version"]), (&json!("CHANGE"), &json!(last)));
+    };
+    assert!(last < newest, "the line held all of it");
+    assert_eq!((&resync["order"]["version"], &resync["skippedVersions"]), (&json!(newest), &json!(newest - last)));
+    ada.pay(&order).await;
+    let change = socket.change().await;
+    assert_eq!((&change["kind"], &change["order"]["version"]), (&json!("CHANGE"), &json!(newest + 1)));
     app.close().await;
 }
 

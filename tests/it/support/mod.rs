@@ -4,6 +4,7 @@ mod agreement;
 mod app;
 pub mod backstage;
 mod client;
+mod ear;
 mod ledger;
 mod mongod;
 mod proxy;
@@ -13,6 +14,7 @@ mod stack;
 
 pub use app::{Build, TestApp};
 pub use client::Client;
+pub use ear::Ear;
 pub use ledger::uuid_of;
 pub use mongod::Mongod;
 pub use proxy::Proxy;

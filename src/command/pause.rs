@@ -1,6 +1,5 @@
-//! Holds all relays for a moment: events are committed and wait in the outbox, and nothing is published. A switch of the
-//! read model
-//! needs that stillness, so that all projectors come to the same place.
+//! Holds all relays for a moment: events are committed and wait in the outbox, and nothing is published. A switch of
+//! the read model needs that stillness, so that all projectors come to the same place.
 
 use super::{Database, store};
 use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
@@ -10,8 +9,7 @@ use sea_orm::{DatabaseTransaction, DbErr, TransactionTrait};
 pub struct Paused(DatabaseTransaction);
 
 /// Waits for the relays to finish their batches, and keeps them from beginning others. `shards` is the number that all
-/// relays have
-/// been given.
+/// relays have been given.
 ///
 /// # Errors
 /// The driver's; also when a relay did not finish within five seconds.

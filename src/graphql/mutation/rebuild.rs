@@ -1,6 +1,5 @@
-//! The wish that the read model be rebuilt. Like every mutation it reads nothing: the wish is kept, and who has both sides
-//! fulfils
-//! it.
+//! The wish that the read model be rebuilt. Like every mutation it reads nothing: the wish is kept, and who has both
+//! sides fulfils it.
 
 use super::Check;
 use crate::{

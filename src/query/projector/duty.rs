@@ -6,9 +6,9 @@ use crate::query::{
 };
 use std::time::Duration;
 
-/// The most messages that may wait in the queues of a generation that is not live. One that has fallen further behind is
-/// given up:
-/// its queues share the broker's disk with those that matter, and past their bound publishing is refused for all.
+/// The most messages that may wait in the queues of a generation that is not live. One that has fallen further behind
+/// is given up: its queues share the broker's disk with those that matter, and past their bound publishing is refused
+/// for all.
 pub const MOST_WAITING: u64 = 1_000_000;
 
 /// The version of the code that makes documents of events. What two versions write differs, so each writes generations of

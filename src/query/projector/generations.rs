@@ -1,6 +1,5 @@
-//! Projects every generation that this process can: the live one, the one before it, and one that is being built, each from
-//! queues
-//! of its own and apart from the others. Generations of another fold are left to processes of that version.
+//! Projects every generation that this process can: the live one, the one before it, and one that is being built, each
+//! from queues of its own and apart from the others. Generations of another fold are left to processes of that version.
 
 use super::{Settings, duty::MOST_WAITING, run_one};
 use crate::{

@@ -1,6 +1,6 @@
-//! Fills a generation from the log: the projector's own fold and write path, without queues. Nobody reads the generation and
-//! nobody
-//! else writes it, so batches go through lanes side by side. A lane has all events of a key, in order.
+//! Fills a generation from the log: the projector's own fold and write path, without queues. Nobody reads the
+//! generation and nobody else writes it, so batches go through lanes side by side. A lane has all events of a key, in
+//! order.
 
 use super::{
     Settings,

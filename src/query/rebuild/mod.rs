@@ -1,6 +1,5 @@
-//! Builds a whole read model anew beside the live one, and switches. The parts only: what comes after what, and the log that
-//! it is
-//! built from, is the business of `app::rebuild`, which sees both sides.
+//! Builds a whole read model anew beside the live one, and switches. The parts only: what comes after what, and the log
+//! that it is built from, is the business of `app::rebuild`, which sees both sides.
 //!
 //! What must hold, whatever is killed between two lines:
 //!

@@ -1,6 +1,5 @@
-//! The places of orders in the change log. Only the live generation's orders know where their newest change stands; before
-//! another
-//! becomes live it takes them over, so that a subscriber's cursor means the same before and after.
+//! The places of orders in the change log. Only the live generation's orders know where their newest change stands;
+//! before another becomes live it takes them over, so that a subscriber's cursor means the same before and after.
 
 use crate::query::{
     store::{Store, StoreError, names},

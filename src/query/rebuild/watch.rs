@@ -12,9 +12,8 @@ use std::time::Duration;
 const LOOK: Duration = Duration::from_secs(2);
 
 impl Reader {
-    /// The last job or the one that is being done: how far it is now, then whenever it has come further. It ends when the
-    /// job does,
-    /// unless it had ended before anybody looked: then it waits for the next. For administrators.
+    /// The last job or the one that is being done: how far it is now, then whenever it has come further. It ends when
+    /// the job does, unless it had ended before anybody looked: then it waits for the next. For administrators.
     ///
     /// # Errors
     /// The viewer is none.

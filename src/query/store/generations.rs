@@ -1,6 +1,5 @@
-//! A generation is a whole read model: views of its own, written by a projector of its own from queues of its own. One is
-//! live. One
-//! may be being built beside it, and the one that was live before is kept and goes on being projected.
+//! A generation is a whole read model: views of its own, written by a projector of its own from queues of its own. One
+//! is live. One may be being built beside it, and the one that was live before is kept and goes on being projected.
 
 use crate::{query::view::date, value::Time};
 use serde::{Deserialize, Serialize};

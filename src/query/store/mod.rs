@@ -38,8 +38,7 @@ pub struct Store {
 }
 
 /// The collections of the read model. The views, from orders to the waiting room, are each generation's own; what
-/// subscriptions are
-/// fed from, and what says which generation is live, is shared.
+/// subscriptions are fed from, and what says which generation is live, is shared.
 pub(super) mod names {
     pub const ORDERS: &str = "orders";
     pub const USERS: &str = "users";

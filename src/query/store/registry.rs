@@ -1,6 +1,5 @@
 //! The registry of generations in MongoDB: one document in `generations`, and the transitions it can take. Each is one
-//! conditional
-//! update, so two who try at once cannot both succeed.
+//! conditional update, so two who try at once cannot both succeed.
 
 use super::{Registry, SERVER, Store, StoreError, answer, indexes, names};
 use crate::{query::view::date, value::Time};

@@ -3,7 +3,7 @@
 //! ```text
 //! orderflow.events (topic) ──#──▶ orderflow.partitions (consistent hash by header "partitionkey"), one a generation
 //!        └── other services bind                    ├──▶ orderflow.projector.0 ┐ quorum, single active consumer
-//!            queues of their own                    └──▶ orderflow.projector.n ┘   └── over the delivery limit ──▶ orderflow.dead
+//!            queues of their own                    └──▶ orderflow.projector.n ┘   └── over the delivery limit ─▶ orderflow.dead
 //! ```
 //!
 //! A consistent hash keeps everything of one key in one queue, and a single active consumer keeps a queue in order while

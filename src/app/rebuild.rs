@@ -134,7 +134,7 @@ impl Rebuilder {
                 let gone = || registry.given_up.map_or(RebuildError::NoPrevious, RebuildError::GivenUp);
                 let previous = registry.previous.as_ref().ok_or_else(gone)?.id;
                 job.generation(previous);
-                self.attended(live, previous, self.put_live(job, live, previous, false)).await
+                self.attended(live, previous, Box::pin(self.put_live(job, live, previous, false))).await
             }
             Kind::Rebuild => {
                 let left = self.works.left_ready(&registry).await?;
@@ -143,7 +143,7 @@ impl Rebuilder {
                     None => self.build(job).await?,
                 };
                 job.generation(generation);
-                let done = self.attended(live, generation, self.put_live(job, live, generation, wish.strict)).await;
+                let done = self.attended(live, generation, Box::pin(self.put_live(job, live, generation, wish.strict))).await;
                 if matches!(done, Err(RebuildError::Differs(_))) {
                     // Nobody wants it, and its queues would fill.
                     self.works.drop(generation).await?;

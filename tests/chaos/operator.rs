@@ -50,7 +50,7 @@ impl Operator {
                 3..6 => self.job("rebuild", &["rebuild", "--json"], true).await?,
                 6 => self.job("undo", &["rebuild", "--undo", "--json"], false).await?,
                 7 => self.job("undo", &["rebuild", "--undo", "--json"], true).await?,
-                8 => self.job("drop", &["rebuild", "--drop-previous", "--json"], self.jobs % 2 == 0).await?,
+                8 => self.job("drop", &["rebuild", "--drop-previous", "--json"], self.jobs.is_multiple_of(2)).await?,
                 _ => self.wish().await?,
             }
         }

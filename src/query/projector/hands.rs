@@ -75,7 +75,9 @@ impl Hands {
                 Some(event) => partition::of(&self.store, stream, event).await?,
                 None => head.partition,
             };
-            events.iter_mut().for_each(|event| event.partition = partition);
+            for event in &mut events {
+                event.partition = partition;
+            }
             let task = Task::Reopen { stream, partition, most, discard: None };
             let readable: Vec<_> = events.iter().filter_map(Waiting::arrived).collect();
             let ahead = rename::ahead(&self.store, &self.duty, readable.iter(), &self.clock).await;

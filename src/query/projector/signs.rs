@@ -8,8 +8,8 @@
 use crate::{clock::Clock, health::Beat};
 use std::time::{Duration, Instant};
 
-/// Longer than another projector takes to fail and leave the queue to this one: its batch fails within seconds, unless MongoDB
-/// is silent, of which readiness tells anyway.
+/// Longer than another projector takes to fail at the same events, unless MongoDB is silent, of which readiness tells anyway; and
+/// shorter than a part may be silent (`ORDERFLOW_READY_WITHIN` is 15 s unless told), so that a passing fault makes nobody unready.
 const PROBATION: Duration = Duration::from_secs(10);
 
 /// The signs of life of one projector.

@@ -21,7 +21,8 @@ async fn told(app: &TestApp, moves: bool) {
 #[tokio::test]
 async fn projectors_that_take_events_and_can_store_none_are_not_taken_for_moving() {
     let mongod = Mongod::start().await;
-    let mut app = TestApp::build().mongodb(mongod.uri()).with("--ready-within", "3s").start().await;
+    // Longer than a projector rests between two attempts: resting is not what makes it unready.
+    let mut app = TestApp::build().mongodb(mongod.uri()).with("--ready-within", "6s").start().await;
     // With another one that is in no better way, and takes over whenever the first gives up.
     app.join(&[Projector]).await;
     let market = Market::open(&app).await;

@@ -6,6 +6,8 @@ STACK ?= dev
 # Of the chaos suite: the seeds of its runs, and how long each lasts.
 SEED ?= 1
 MINUTES ?= 2
+# More options of it: CHAOS="--only poison".
+CHAOS ?=
 ORDERFLOW := target/debug/orderflow
 
 .PHONY: help run test chaos chaos-planted test-clients check fmt schema web build stack-up stack-down stack-wipe
@@ -20,7 +22,7 @@ test: ## Run all tests, on a stack of their own
 	@scripts/test
 
 chaos: web ## Faults under load, and a ledger: make chaos SEED=7 MINUTES=30 (SEED="1 2 3" are three runs)
-	@for seed in $(SEED); do cargo test --test chaos -- --seed $$seed --minutes $(MINUTES) || exit 1; done
+	@for seed in $(SEED); do cargo test --test chaos -- --seed $$seed --minutes $(MINUTES) $(CHAOS) || exit 1; done
 
 chaos-planted: web ## Plant one known bug after the other: each must turn the chaos suite red
 	@cargo test --test chaos -- --seed $(firstword $(SEED)) --minutes $(MINUTES) --prove

@@ -8,8 +8,8 @@
 use crate::{clock::Clock, health::Beat};
 use std::time::{Duration, Instant};
 
-/// Longer than another projector takes to fail at the same events, unless MongoDB is silent, of which readiness tells anyway; and
-/// shorter than a part may be silent (`ORDERFLOW_READY_WITHIN` is 15 s unless told), so that a passing fault makes nobody unready.
+/// Longer than another projector takes to fail at the same events, unless MongoDB is silent, of which readiness tells anyway. And
+/// shorter than a part may be silent (15 s unless told otherwise), so that nobody is unready for a fault that has passed.
 const PROBATION: Duration = Duration::from_secs(10);
 
 /// The signs of life of one projector.

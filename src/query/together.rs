@@ -1,6 +1,8 @@
 //! Questions for one document each that come at the same time are asked as one. Where little is asked nobody waits: a question
 //! goes out at once while fewer than [`LANES`] are under way. Whoever comes while they are joins those who wait, and goes with
 //! them as soon as an answer is back. Every document is read after it was asked for, as if everybody had asked alone.
+//! Those who wait are requests in flight, of which there is a bounded number. When MongoDB is silent they wait for those who
+//! ask, who give up after `ANSWER`; everybody's own deadline goes on.
 //!
 //! The driver's work for a question is most of what reading a document costs a server, so it is shared.
 

@@ -14,6 +14,7 @@ use crate::{
         until, uuid_of,
     },
 };
+use futures_util::future::join_all;
 use mongodb::bson::{Document, doc};
 use orderflow::{
     bus::Outgoing,
@@ -119,6 +120,22 @@ fn at(app: &TestApp) -> Vec<(&str, &str)> {
 /// Runs `orderflow parked` with these words.
 async fn parked(app: &TestApp, words: &[&str]) -> Ended {
     Process::run(&[&["parked"], words].concat(), &at(app)).await
+}
+
+/// Pays an order together with many others, so that it is in the middle of a batch. The others are seen to be paid.
+async fn paid_among_others(app: &TestApp, ada: &Client, tea: &str, broken: &Placed) {
+    let others = join_all((0..20).map(|number| async move {
+        if number == 10 {
+            ada.pay(&broken.id).await;
+            return None;
+        }
+        let order = ada.place(&[(tea, 1)]).await;
+        ada.pay(&order.id).await;
+        Some(order)
+    }));
+    for order in others.await.into_iter().flatten() {
+        app.seen(&order.id, 2).await;
+    }
 }
 
 const SEEN: &str = "query($id: ID!) { order(id: $id) { version status totalPaid { amount }

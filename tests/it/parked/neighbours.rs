@@ -2,7 +2,6 @@
 //! much piles up behind it.
 
 use super::*;
-use futures_util::future::join_all;
 use std::time::{Duration, Instant};
 
 /// How long an order takes from the command to the read side: the middle one of many.
@@ -72,22 +71,7 @@ async fn a_document_that_cannot_be_loaded_parks_its_own_order_and_spoils_no_batc
     let which = doc! { "_id": &broken.id };
     let lines = orders.find_one(which.clone()).await.expect("find").expect("it is there").get("lines").expect("lines").clone();
     orders.update_one(which.clone(), doc! { "$set": { "lines": "eaten by moths" } }).await.expect("update");
-    // Many at once, so that it sits in the middle of a batch.
-    let payments = join_all((0..20).map(|number| {
-        let (ada, tea, broken) = (&ada, &tea, &broken);
-        async move {
-            if number == 10 {
-                ada.pay(&broken.id).await;
-                return None;
-            }
-            let order = ada.place(&[(tea, 1)]).await;
-            ada.pay(&order.id).await;
-            Some(order)
-        }
-    }));
-    for order in payments.await.into_iter().flatten() {
-        app.seen(&order.id, 2).await;
-    }
+    paid_among_others(&app, &ada, &tea, &broken).await;
     let head = standing(&app, &stream(&broken), "UNWRITABLE", 1).await;
     assert_eq!(head["next"], 2);
     let detail = head["detail"].as_str().expect("a sentence");

@@ -1,7 +1,6 @@
 //! A fold with a bug in it: it panics over one order, and takes neither the process nor anybody else's order down.
 
 use super::*;
-use futures_util::future::join_all;
 use orderflow::{
     app,
     clock::{Clock, Ids},
@@ -24,22 +23,7 @@ async fn a_fold_that_panics_parks_its_own_order_and_the_projector_lives_on() {
     let buggy = app::start_folding(&app.config, &[Projector], &Clock::system(), &Ids::system(), FRAGILE).await;
     let buggy = buggy.expect("it starts");
     app.seen(&broken.id, 1).await;
-    // Many at once, so that it panics in the middle of a batch.
-    let others = join_all((0..20).map(|number| {
-        let (ada, tea, broken) = (&ada, &tea, &broken);
-        async move {
-            if number == 10 {
-                ada.pay(&broken.id).await;
-                return None;
-            }
-            let order = ada.place(&[(tea, 1)]).await;
-            ada.pay(&order.id).await;
-            Some(order)
-        }
-    }));
-    for order in others.await.into_iter().flatten() {
-        app.seen(&order.id, 2).await;
-    }
+    paid_among_others(&app, &ada, &tea, &broken).await;
     let head = standing(&app, &stream(&broken), "UNWRITABLE", 1).await;
     assert!(head["detail"].as_str().is_some_and(|detail| detail.contains("panicked")), "{head:#}");
     assert_eq!(seen(&ada, &broken).await["projection"]["state"], "PARKED");

@@ -126,6 +126,8 @@ pub async fn start_folding(config: &Config, roles: &[Role], clock: &Clock, ids: 
         let rebuilder = rebuild::Rebuilder::new(&database, &store, settings.clone(), config.work.relay_shards, clock, ids);
         let requests = command::RebuildRequests::new(&database);
         shutdown.supervise("rebuilds", rebuild::requests::run(rebuilder, requests, clock.clone(), shutdown.clone()));
+        let caretaker = projector::look_after_queues(store.clone(), settings.clone(), shutdown.clone());
+        shutdown.supervise("queues", caretaker);
         let task = projector::run(store.clone(), settings, clock.clone(), beat.clone(), shutdown.clone());
         shutdown.supervise("projector", task);
     }

@@ -60,6 +60,22 @@ END
     )
 }
 
+# An operator's questions to the stack's own broker; the package's rabbitmqctl would ask the system's.
+write_rabbitmq_ctl() {
+    local home=$stack/rabbitmq node
+    read -r node <"$home/node"
+    (
+        umask 077
+        cat >"$home/ctl" <<END
+#!/bin/sh
+export HOME='$home' ERL_EPMD_ADDRESS=127.0.0.1 ERL_EPMD_PORT=${port[epmd]}
+export RABBITMQ_NODENAME='$node' RABBITMQ_MNESIA_BASE='$home/mnesia' RABBITMQ_CONF_ENV_FILE='$home/env.conf'
+exec '${rabbitmq_launcher%-server}ctl' "\$@"
+END
+    )
+    chmod 0700 "$home/ctl"
+}
+
 start_epmd() {
     claim_ports epmd
     launch epmd ERL_EPMD_ADDRESS=127.0.0.1 "$epmd" -port "${port[epmd]}"
@@ -77,6 +93,7 @@ start_rabbitmq() {
     local home=$stack/rabbitmq node
     claim_ports rabbitmq management distribution
     write_rabbitmq_config
+    write_rabbitmq_ctl
     read -r node <"$home/node"
     say "starting RabbitMQ on 127.0.0.1:${port[rabbitmq]}, its API on ${port[management]}"
     # RUNNING_UNDER_SYSTEMD makes the launcher become the broker instead of a shell that watches over it, so

@@ -45,7 +45,7 @@ pub(super) async fn open(settings: &Settings, name: &str) -> Result<Connection, 
 
 /// How long the broker may take to answer a question that costs it nothing. A heartbeat would take four times as long to say that
 /// a line is dead, and would say nothing of a broker that is up and does no work.
-const ANSWER: Duration = Duration::from_secs(5);
+pub(super) const ANSWER: Duration = Duration::from_secs(5);
 
 /// Asks the broker whether it is there, and whether it still has what events are published to.
 pub(super) async fn ask(channel: &Channel) -> Result<(), BusError> {

@@ -25,9 +25,14 @@ pub struct Received {
     tag: u64,
 }
 
-#[cfg(test)]
 impl Received {
+    /// Whether it means nothing (see [`super::Queues::probe`]), and only has to be acknowledged.
+    pub fn is_probe(&self) -> bool {
+        self.mark.as_deref() == Some(topology::PROBE)
+    }
+
     /// A message, or a mark, of a partition.
+    #[cfg(test)]
     pub fn of(partition: u16, mark: Option<&str>) -> Self {
         Self { partition, body: Vec::new(), published_at: None, mark: mark.map(str::to_owned), tag: 0 }
     }
@@ -55,6 +60,13 @@ impl Consumer {
     /// # Errors
     /// The broker is away, refuses, or does not answer in time.
     pub async fn connect(settings: &Settings, generation: i32, batch: u16) -> Result<Self, BusError> {
+        // Also of what comes after the connection: a queue without a leader keeps a new consumer waiting for a minute.
+        let patience = connection::PATIENCE;
+        let connecting = Self::consume(settings, generation, batch);
+        tokio::time::timeout(patience, connecting).await.map_err(|_| BusError::Timeout(patience))?
+    }
+
+    async fn consume(settings: &Settings, generation: i32, batch: u16) -> Result<Self, BusError> {
         let connection = connection::connect_with(settings, "projector", &[generation]).await?;
         let mut channels = BTreeMap::new();
         let mut all = Vec::new();

@@ -14,7 +14,7 @@ pub use connection::{Backoff, Settings, check};
 pub use consumer::{Batch, Consumer, Received};
 pub use generations::Generations;
 pub use publisher::{Outgoing, Publisher};
-pub use queues::{Backlog, Queues};
+pub use queues::{Backlog, Probe, Queues};
 
 /// What went wrong with the broker, for the log.
 #[derive(Debug, thiserror::Error)]

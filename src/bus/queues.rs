@@ -3,10 +3,11 @@
 
 use super::{BusError, Settings, connection, topology};
 use lapin::{
-    BasicProperties, Confirmation, Connection,
+    BasicProperties, Channel, Confirmation, Connection, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
+use tokio::time::Instant;
 
 /// How far behind a generation's queues are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +16,23 @@ pub struct Backlog {
     pub messages: u64,
     /// Whether every queue has somebody to work on it.
     pub consumed: bool,
+}
+
+/// What the queues of a generation did with a message that means nothing.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Probe {
+    /// Those that refused it or said nothing within the wait: full, or without a leader. While there is one, nothing that is
+    /// published is confirmed.
+    pub deaf: Vec<String>,
+    /// Those that are not there. Nobody waits for them, and what should be in them is lost to the generation.
+    pub missing: Vec<String>,
+}
+
+impl Probe {
+    /// Whether all queues took it.
+    pub fn is_well(&self) -> bool {
+        self.deaf.is_empty() && self.missing.is_empty()
+    }
 }
 
 /// A link to the broker, good until its first error. It declares nothing by itself: whoever only looks must not add queues to the
@@ -41,14 +59,23 @@ impl Queues {
         topology::declare(&self.connection, self.partitions, &[generation]).await
     }
 
-    /// Removes the queues of a generation with all that is in them. Removing twice is removing once.
+    /// Removes the queues of a generation with all that is in them. Removing twice is removing once. False when one could not be
+    /// deleted: it gets nothing any more and is in nobody's way, and should be removed again later.
     ///
     /// # Errors
-    /// The link is lost.
-    pub async fn remove(&self, generation: i32) -> Result<(), BusError> {
+    /// The link is lost, or the broker does not answer in time: events may still go there.
+    pub async fn remove(&self, generation: i32) -> Result<bool, BusError> {
         let channel = self.connection.create_channel().await?;
-        topology::remove(&channel, self.partitions, generation).await?;
-        Ok(channel.close(200, "removed".into()).await?)
+        in_time(topology::unbind(&channel, generation)).await?;
+        for partition in 0..self.partitions {
+            // One without a leader takes RabbitMQ 3.10 five seconds.
+            if let Err(error) = in_time(topology::delete(&channel, generation, partition)).await {
+                tracing::warn!(%error, generation, partition, "a queue that nobody needs could not be deleted yet");
+                return Ok(false);
+            }
+        }
+        channel.close(200, "removed".into()).await?;
+        Ok(true)
     }
 
     /// What waits in the queues of a generation, and has not been given to a consumer; nothing when it has no queues. What a
@@ -86,25 +113,52 @@ impl Queues {
     /// # Errors
     /// The link is lost, or a queue does not take the mark.
     pub async fn mark(&self, generation: i32, mark: &str) -> Result<(), BusError> {
+        let marking = async {
+            let (channel, sent) = self.send(generation, mark).await?;
+            for (queue, confirm) in sent {
+                if !matches!(confirm.await?, Confirmation::Ack(None)) {
+                    return Err(BusError::Refused(queue));
+                }
+            }
+            Ok(channel.close(200, "marked".into()).await?)
+        };
+        in_time(marking).await
+    }
+
+    /// Tries every queue of a generation with a message that means nothing to whoever gets it.
+    ///
+    /// # Errors
+    /// The link is lost.
+    pub async fn probe(&self, generation: i32) -> Result<Probe, BusError> {
+        let (_channel, sent) = in_time(self.send(generation, topology::PROBE)).await?;
+        let until = Instant::now() + connection::ANSWER;
+        let mut probe = Probe::default();
+        for (queue, confirm) in sent {
+            match tokio::time::timeout_at(until, confirm).await.ok().transpose()? {
+                Some(Confirmation::Ack(None)) => {}
+                Some(Confirmation::Ack(Some(_))) => probe.missing.push(queue),
+                Some(_) | None => probe.deaf.push(queue),
+            }
+        }
+        Ok(probe)
+    }
+
+    /// Sends a mark to every queue of a generation; what becomes of it the broker will say of each.
+    async fn send(&self, generation: i32, mark: &str) -> Result<(Channel, Vec<(String, PublisherConfirm)>), BusError> {
         let channel = self.connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
         let mut headers = FieldTable::default();
         headers.insert(topology::MARK_HEADER.into(), AMQPValue::LongString(mark.into()));
         let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
         let options = BasicPublishOptions { mandatory: true, immediate: false };
-        let mut confirms = Vec::with_capacity(usize::from(self.partitions));
+        let mut sent = Vec::with_capacity(usize::from(self.partitions));
         for partition in 0..self.partitions {
             let queue = topology::queue(generation, partition);
             // The nameless exchange leads straight to the queue of that name.
-            let sent = channel.basic_publish("".into(), queue.as_str().into(), options, b"", properties.clone()).await?;
-            confirms.push((queue, sent));
+            let confirm = channel.basic_publish("".into(), queue.as_str().into(), options, b"", properties.clone()).await?;
+            sent.push((queue, confirm));
         }
-        for (queue, confirm) in confirms {
-            if !matches!(confirm.await?, Confirmation::Ack(None)) {
-                return Err(BusError::Refused(queue));
-            }
-        }
-        Ok(channel.close(200, "marked".into()).await?)
+        Ok((channel, sent))
     }
 
     /// Leaves in order.

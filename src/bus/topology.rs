@@ -35,6 +35,8 @@ const DEAD: &str = "orderflow.dead";
 pub(super) const PARTITION_HEADER: &str = "partitionkey";
 /// The header of a message that is no event: whoever works on the queue has come to this place.
 pub(super) const MARK_HEADER: &str = "orderflowmark";
+/// The mark that means nothing: whoever sent it only wanted to know whether the queue takes it.
+pub(super) const PROBE: &str = "probe";
 
 pub(super) fn queue(generation: i32, partition: u16) -> String {
     match generation {
@@ -94,14 +96,15 @@ async fn declare_generation(channel: &Channel, partitions: u16, generation: i32)
     Ok(())
 }
 
-/// Removes the queues of a generation with all that is in them. Removing twice is removing once.
-pub(super) async fn remove(channel: &Channel, partitions: u16, generation: i32) -> Result<(), BusError> {
-    // The exchange first: nothing new comes to queues that are about to go.
-    channel.exchange_delete(hash(generation).into(), ExchangeDeleteOptions { if_unused: false, nowait: false }).await?;
-    for partition in 0..partitions {
-        let options = QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
-        channel.queue_delete(queue(generation, partition).into(), options).await?;
-    }
+/// From now on nothing comes to the queues of a generation. Twice is once.
+pub(super) async fn unbind(channel: &Channel, generation: i32) -> Result<(), BusError> {
+    Ok(channel.exchange_delete(hash(generation).into(), ExchangeDeleteOptions { if_unused: false, nowait: false }).await?)
+}
+
+/// Deletes a queue with all that is in it. Twice is once.
+pub(super) async fn delete(channel: &Channel, generation: i32, partition: u16) -> Result<(), BusError> {
+    let options = QueueDeleteOptions { if_unused: false, if_empty: false, nowait: false };
+    channel.queue_delete(queue(generation, partition).into(), options).await?;
     Ok(())
 }
 

@@ -35,6 +35,9 @@ impl Doctor {
             ("RabbitMQ", rabbitmq(&parts.bus).await),
             ("MongoDB", mongodb(&parts.mongodb_uri).await),
         ];
+        if findings.iter().all(|(_, finding)| finding.is_ok()) {
+            findings.push(("the queues", queues(&parts).await));
+        }
         if let Some(file) = &self.keys.jwt_public_key {
             findings.push(("the key file", auth::look_at_file(Path::new(file))));
         }
@@ -90,6 +93,27 @@ async fn rabbitmq(settings: &bus::Settings) -> Result<String, String> {
         }
         format!("cannot be used: {text}")
     })
+}
+
+/// Whether the queues of every read model take messages. Those that are not there yet are made by the first relay or projector.
+async fn queues(parts: &Parts) -> Result<String, String> {
+    let wrong = |error: &dyn std::fmt::Display| format!("cannot be looked at: {error}");
+    let store = Store::connect(&parts.mongodb_uri, 2).await.map_err(|e| wrong(&e))?;
+    let registry = store.look().await.map_err(|e| wrong(&e))?;
+    let links = bus::Queues::connect(&parts.bus).await.map_err(|e| wrong(&e))?;
+    let mut deaf = Vec::new();
+    for generation in registry.ids() {
+        deaf.extend(links.probe(generation).await.map_err(|e| wrong(&e))?.deaf);
+    }
+    links.close().await;
+    if deaf.is_empty() {
+        return Ok("those of every read model take messages".to_owned());
+    }
+    Err(format!(
+        "{} take nothing, and until they do no event counts as published. Full? Start projectors. Without a leader (rabbitmq-queues \
+         quorum_status NAME)? `orderflow rebuild` makes another read model with queues of its own; events are lost in none of this",
+        deaf.join(", ")
+    ))
 }
 
 async fn mongodb(uri: &str) -> Result<String, String> {

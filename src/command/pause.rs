@@ -12,9 +12,10 @@ pub struct Paused(DatabaseTransaction);
 /// relays have been given.
 ///
 /// # Errors
-/// The driver's; also when a relay did not finish within five seconds.
+/// The driver's; also when a relay did not finish within twelve seconds: even one that the broker does not answer is done by then.
 pub async fn pause(database: &Database, shards: u32) -> Result<Paused, DbErr> {
     let held = database.0.begin().await?;
+    store::wait_for_relays(&held).await?;
     for shard in 0..shards.max(1) {
         store::hold_shard(&held, shard, shards.max(1)).await?;
     }

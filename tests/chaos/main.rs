@@ -48,9 +48,6 @@ pub struct Args {
     /// Only this fault, again and again
     #[arg(long)]
     only: Option<faults::Kind>,
-    /// Nobody rebuilds read models while the load goes on
-    #[arg(long)]
-    no_rebuilds: bool,
     /// Keep what everybody said, also when nothing was found
     #[arg(long)]
     keep_logs: bool,

@@ -21,7 +21,7 @@ const LOOK: Duration = Duration::from_millis(50);
 const REST: Duration = Duration::from_millis(300);
 
 /// Fixed for the life of a deployment; four are enough to be apart.
-const PARTITIONS: &str = "4";
+pub const PARTITIONS: u16 = 4;
 
 /// Where the processes find the servers: at the near ends of the wires.
 pub struct Addresses {
@@ -75,7 +75,7 @@ impl Processes {
             ("AMQP_URL".to_owned(), at.amqp_url.clone()),
             ("MONGODB_URI".to_owned(), at.mongodb_uri.clone()),
             ("RUST_BACKTRACE".to_owned(), "1".to_owned()),
-            ("ORDERFLOW_PARTITIONS".to_owned(), PARTITIONS.to_owned()),
+            ("ORDERFLOW_PARTITIONS".to_owned(), PARTITIONS.to_string()),
         ];
         environment.extend(planted.map(|bug| ("ORDERFLOW_PLANTED_BUG".to_owned(), bug.to_owned())));
         let mut places = Vec::new();

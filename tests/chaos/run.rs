@@ -7,7 +7,7 @@ use crate::{
     ledger::Ledger,
     lives,
     load::{Shop, Till},
-    operator::{Ended, Operator},
+    operator::Operator,
     pause,
     processes::{Addresses, Processes},
     proxy::Proxy,
@@ -79,15 +79,12 @@ async fn on(stack: &Stack, args: &Args) -> Result<bool, Failure> {
         load.spawn(lives::trade(Arc::clone(&shop), number, over.clone()));
     }
     let operator = Operator::new(&shop, &addresses.database_url);
-    let operator = (!args.no_rebuilds).then(|| tokio::spawn(operator.work(over.clone())));
+    let operator = tokio::spawn(operator.work(over.clone()));
     let time = Duration::from_secs_f64(args.minutes * 60.0);
     let dealt = Faults::new(&shop, stack, &wires).deal(time, args.only).await?;
     tell_over.send_replace(true);
     ended_well(&book, load).await;
-    let jobs = match operator {
-        Some(operator) => operator.await??,
-        None => Ended::new(),
-    };
+    let jobs = operator.await??;
 
     let ledger = Ledger::open(&shop, stack).await?;
     let mut counts = Counts { jobs, own_disk: stack.can_be_full(), settled: ledger.settle().await?, ..Counts::default() };

@@ -49,6 +49,8 @@ pub struct Stack {
     pub mongodb_uri: String,
     /// The broker's management API, with its password.
     pub broker_api: String,
+    /// The broker's own tool.
+    broker_tool: String,
     /// What its files are on, where it is ours.
     disk: Option<Disk>,
 }
@@ -86,6 +88,7 @@ impl Stack {
             amqp_url: value("AMQP_URL")?,
             mongodb_uri: value("MONGODB_URI")?,
             broker_api: value("RABBITMQ_API")?,
+            broker_tool: value("RABBITMQ_CTL")?,
             disk,
         })
     }
@@ -117,6 +120,17 @@ impl Stack {
             }
         }
         script("up", &self.name).await.map(|_| ())
+    }
+
+    /// Has the broker evaluate an expression, which must say `ok`.
+    pub async fn ask_broker(&self, expression: &str) -> Result<(), Failure> {
+        let mut command = Command::new(&self.broker_tool);
+        command.args(["eval", expression, "--silent"]).stdin(Stdio::null());
+        let told = tokio::task::spawn_blocking(move || command.output()).await??;
+        if told.stdout.trim_ascii() == b"ok" {
+            return Ok(());
+        }
+        Err(format!("the broker was asked for {expression}: {}", String::from_utf8_lossy(&told.stderr)).into())
     }
 
     /// Whether the disk can be full.

@@ -2,6 +2,7 @@
 
 mod asked;
 mod behind;
+mod broken;
 mod crashes;
 mod folds;
 mod hands;

@@ -38,6 +38,11 @@ pub(in crate::command) async fn try_shard(db: &impl ConnectionTrait, shard: u32,
     row.try_get("", "mine")
 }
 
+/// Gives this transaction the patience for relays that wait for the broker's confirms, which may take ten seconds.
+pub(in crate::command) async fn wait_for_relays(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    db.execute_unprepared("SET LOCAL lock_timeout = '12s'; SET LOCAL statement_timeout = '12s'").await.map(|_| ())
+}
+
 /// Waits for the turn of a shard and takes it until the transaction ends.
 pub(in crate::command) async fn hold_shard(db: &impl ConnectionTrait, shard: u32, of: u32) -> Result<(), DbErr> {
     let keys = [i32::try_from(of).unwrap_or(i32::MAX).into(), i32::try_from(shard).unwrap_or(i32::MAX).into()];

@@ -6,16 +6,13 @@ use crate::{
     bus::{self, BusError, Queues},
     clock::Clock,
     health::Beat,
-    query::store::{Registry, Store},
+    query::store::Store,
     shutdown::Shutdown,
 };
 use std::{collections::BTreeSet, time::Duration};
 
 /// How often to look for new generations. Well within the time for which what was seen is good (`store::GOOD_FOR`).
 const LOOK: Duration = Duration::from_millis(250);
-
-/// How often to look after the queues of generations that are not live, in looks.
-const SWEEP: u32 = 120;
 
 /// Keeps what this process knows of the registry fresh until the drain, for those who answer and for the links to the broker. A
 /// look that fails is made again; whoever answers looks for themselves meanwhile.
@@ -35,7 +32,7 @@ pub async fn keep_known(store: Store, known: bus::Generations, shutdown: Shutdow
 pub async fn run(store: Store, settings: Settings, clock: Clock, beat: Beat, shutdown: Shutdown) {
     // Ids are never used again, so each is begun once; its projector ends by itself when it is dropped.
     let mut begun = BTreeSet::new();
-    let mut looks = 0_u32;
+    let mut warned = false;
     while !shutdown.is_draining() {
         match store.look().await {
             Ok(registry) => {
@@ -49,7 +46,7 @@ pub async fn run(store: Store, settings: Settings, clock: Clock, beat: Beat, shu
                 if registry.live.fold != settings.fold.version {
                     // There is nothing to do for it here, which is no reason to be unready.
                     beat.beat(clock.now());
-                    if looks == 0 {
+                    if !std::mem::replace(&mut warned, true) {
                         let (live, ours) = (registry.live.fold, settings.fold.version);
                         tracing::warn!(
                             live,
@@ -59,13 +56,6 @@ pub async fn run(store: Store, settings: Settings, clock: Clock, beat: Beat, shu
                         );
                     }
                 }
-                // Also at the very first: what nobody looked after has been left for how long nobody knows.
-                if looks.is_multiple_of(SWEEP)
-                    && let Err(error) = sweep(&store, &settings, &registry).await
-                {
-                    tracing::warn!(%error, "the queues of generations that are not live could not be looked after");
-                }
-                looks += 1;
             }
             Err(error) => tracing::debug!(%error, "the generations are not known"),
         }
@@ -74,27 +64,6 @@ pub async fn run(store: Store, settings: Settings, clock: Clock, beat: Beat, shu
             () = shutdown.draining() => return,
         }
     }
-}
-
-/// Gives up generations that have fallen too far behind, and removes queues that somebody has made again who did not know better.
-async fn sweep(store: &Store, settings: &Settings, registry: &Registry) -> Result<(), super::Lost> {
-    let others: Vec<i32> = registry.ids().into_iter().filter(|id| *id != registry.live.id).collect();
-    if others.is_empty() && registry.dropped.is_empty() {
-        return Ok(());
-    }
-    let queues = Queues::connect(&settings.bus).await?;
-    for generation in others {
-        let behind = queues.backlog(generation).await?.map_or(0, |backlog| backlog.messages);
-        if behind > settings.behind && store.give_up(generation).await?.is_some() {
-            tracing::error!(generation, behind, "a generation that is not live has fallen too far behind and is given up");
-            queues.remove(generation).await?;
-        }
-    }
-    for generation in &registry.dropped {
-        queues.remove(*generation).await?;
-    }
-    queues.close().await;
-    Ok(())
 }
 
 /// Removes the queues of a generation.

@@ -42,7 +42,7 @@ pub enum Ready {
 /// What a batch says to the guards.
 pub fn marks(batch: &Batch) -> Marks {
     let mut marks = Marks::new();
-    for message in &batch.0 {
+    for message in batch.0.iter().filter(|message| !message.is_probe()) {
         let here = marks.entry(i32::from(message.partition)).or_default();
         match (&message.mark, here) {
             (Some(id), here) => *here = Some(Mark { id: id.clone(), clean: true }),
@@ -190,7 +190,8 @@ mod tests {
     #[test]
     fn a_mark_is_clean_until_something_comes_after_it() {
         let message = |partition, mark: Option<&str>| Received::of(partition, mark);
-        let batch = [message(0, None), message(0, Some("m")), message(1, Some("m")), message(1, None), message(2, None)];
+        let probe = || message(0, Some("probe"));
+        let batch = [message(0, None), message(0, Some("m")), message(1, Some("m")), message(1, None), message(2, None), probe()];
         let mark = |clean| Some(Mark { id: "m".into(), clean });
         assert_eq!(marks(&Batch(batch.into())), Marks::from([(0, mark(true)), (1, mark(false)), (2, None)]));
     }

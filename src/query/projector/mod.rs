@@ -6,6 +6,7 @@
 //! told in [`parking`], those for single events that spoil a batch in [`isolate`], and those for discarded ones in [`skip`].
 
 mod batch;
+mod caretaker;
 mod duty;
 pub(in crate::query) mod fold_catalogue;
 pub(in crate::query) mod fold_order;
@@ -29,6 +30,7 @@ mod watch;
 pub(in crate::query) mod working_set;
 mod write;
 
+pub use caretaker::look_after_queues;
 pub use duty::Fold;
 pub use generations::{keep_known, run};
 pub(super) use guard::{mark_idle, marked, remove as remove_guards, switch};
@@ -44,7 +46,7 @@ use super::{
     view::date,
 };
 use crate::{
-    bus::{self, Backoff, Batch, Consumer},
+    bus::{self, Backoff, Batch, Consumer, Received},
     clock::Clock,
     crash,
     event::Envelope,
@@ -125,6 +127,10 @@ async fn project_until_lost(
                 return Ok(());
             }
         };
+        if batch.0.iter().all(Received::is_probe) {
+            consumer.ack(&batch).await?;
+            continue;
+        }
         crash::point("batch-taken");
         if crash::planted("ack-before-effect") {
             consumer.ack(&batch).await?;

@@ -14,7 +14,10 @@ pub enum RebuildError {
     NoPrevious,
     #[error("this wish has been fulfilled")]
     Fulfilled(Option<String>),
-    #[error("generation {0} fell too far behind (ORDERFLOW_MAX_BEHIND) and was given up; `orderflow rebuild` makes another")]
+    #[error(
+        "generation {0} was given up: it fell too far behind (ORDERFLOW_MAX_BEHIND), or its queues took nothing any more; \
+         `orderflow rebuild` makes another"
+    )]
     GivenUp(i32),
     #[error("generation {0} is projected by nobody: start processes of the version that wrote it, and run the command again")]
     NotProjected(i32),

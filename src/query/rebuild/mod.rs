@@ -51,14 +51,14 @@ impl Works {
         self.settings.fold.version
     }
 
-    /// A generation that somebody has filled and not made live, if this version can go on with it.
+    /// A generation that somebody has filled and not made live, if this version can go on with it and its queues are well.
     pub async fn left_ready(&self, registry: &Registry) -> Result<Option<i32>, RebuildError> {
         let left = registry.building.as_ref().filter(|left| left.ready && left.fold == self.fold());
         let Some(left) = left else { return Ok(None) };
         let queues = Queues::connect(&self.settings.bus).await?;
-        let there = queues.backlog(left.id).await?.is_some();
+        let well = queues.probe(left.id).await?.is_well();
         queues.close().await;
-        Ok(there.then_some(left.id))
+        Ok(well.then_some(left.id))
     }
 
     /// Removes what is not live and what others left behind, and makes a new generation: its collections and its queues.
@@ -149,12 +149,17 @@ impl Works {
     }
 
     /// Whether somebody works on a generation's queues, and how much waits there. On those of this fold we do ourselves (see
-    /// [`Self::follow`]), also while we are between two connections.
+    /// [`Self::follow`]), also while we are between two connections. Where a queue takes nothing, nobody can, and what could not
+    /// be put there counts as waiting.
     pub async fn attended(&self, generation: i32) -> Result<(bool, u64), RebuildError> {
         let ours = self.store.look().await?.projected_by(self.fold()).any(|projected| projected.id == generation);
         let queues = Queues::connect(&self.settings.bus).await?;
+        let probe = queues.probe(generation).await?;
         let backlog = queues.backlog(generation).await?;
         queues.close().await;
+        if !probe.is_well() {
+            return Ok((false, u64::MAX));
+        }
         Ok(backlog.map_or((false, 0), |backlog| (ours || backlog.consumed, backlog.messages)))
     }
 
@@ -238,8 +243,11 @@ impl Works {
     async fn sweep(&self, long_gone: &[i32]) -> Result<bool, RebuildError> {
         let registry = self.store.look().await?;
         let queues = Queues::connect(&self.settings.bus).await?;
+        let mut left = Vec::new();
         for generation in &registry.dropped {
-            queues.remove(*generation).await?;
+            if !queues.remove(*generation).await? {
+                left.push(*generation);
+            }
         }
         queues.close().await;
         crash::point("drop-queues");
@@ -258,7 +266,8 @@ impl Works {
             }
         }
         // Those that were dropped some time ago; of the others somebody may not know yet.
-        self.store.forget(long_gone).await?;
+        let gone: Vec<i32> = long_gone.iter().copied().filter(|generation| !left.contains(generation)).collect();
+        self.store.forget(&gone).await?;
         Ok(found)
     }
 }

@@ -71,6 +71,7 @@ impl Faults<'_> {
             }
             Kind::ForgottenWires => wires.0[self.chance.random_range(0..3_usize)].forget(),
             Kind::FullQueue => self.fill_queues().await?,
+            Kind::SilentQueue => self.silence().await?,
             Kind::StalledCommits => self.stall_commits().await?,
             Kind::LateCommits => self.delay_commits().await?,
             Kind::FullDisk => {

@@ -3,6 +3,7 @@
 
 mod carry_out;
 mod poison;
+mod silence;
 
 use crate::{
     Failure,
@@ -44,6 +45,8 @@ pub enum Kind {
     SlowWires,
     ForgottenWires,
     FullQueue,
+    /// A queue of a read model that is not live takes nothing any more.
+    SilentQueue,
     /// Nobody can write anything, where the machine grants a disk of our own.
     FullDisk,
     /// Messages that nobody can read, and an operator who sees to them.
@@ -53,7 +56,7 @@ pub enum Kind {
     IdleTransaction,
 }
 
-const DECK: [Kind; 31] = [
+const DECK: [Kind; 32] = [
     // What is cheap and bites comes more than once.
     Kind::KillProcess,
     Kind::KillProcess,
@@ -78,6 +81,7 @@ const DECK: [Kind; 31] = [
     Kind::SlowWires,
     Kind::ForgottenWires,
     Kind::FullQueue,
+    Kind::SilentQueue,
     Kind::FullDisk,
     Kind::Poison,
     Kind::Poison,

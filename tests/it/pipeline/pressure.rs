@@ -103,12 +103,12 @@ async fn full_queues_push_back_to_the_client_and_lose_nothing() {
     let tea = app.product("TEA-1", 650, 1_000).await;
     told_of(&app, None, "ready").await;
     // Nobody takes anything out of the queues: the read side is away.
-    app.narrow_queues(true).await;
+    app.narrow_queues(Some("^orderflow[.]projector")).await;
     let (refused, answer) = order_until_refused(&app, &ada, &tea, 30).await;
     assert_eq!(answer["errors"][0]["extensions"]["code"], "BUSY", "{answer:#}");
     told_of(&app, Some("outbox"), "commands are refused").await;
     app.join(&[Projector]).await;
-    app.narrow_queues(false).await;
+    app.narrow_queues(None).await;
     carried_out(&ada, &refused, &tea).await;
     let placed: i64 = refused.trim_start_matches("order-").parse().expect("a number");
     assert_eq!(app.agree().await as i64, placed + 1);

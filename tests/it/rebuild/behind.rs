@@ -10,7 +10,7 @@ use orderflow::{
 };
 
 /// What waits for a generation; nothing when it has no queues.
-async fn waits(app: &TestApp, generation: i32) -> Option<u64> {
+pub async fn waits(app: &TestApp, generation: i32) -> Option<u64> {
     let queues = Queues::connect(&app.bus()).await.expect("connected");
     let backlog = queues.backlog(generation).await.expect("a look");
     queues.close().await;

@@ -5,7 +5,7 @@ use std::sync::Mutex;
 use tokio::sync::Notify;
 
 /// Begins a job and drops it dead when it comes to a step.
-async fn die_at(app: &TestApp, wish: Wish, step: Step) {
+pub async fn die_at(app: &TestApp, wish: Wish, step: Step) {
     let (reached, rebuilder) = (Notify::new(), rebuilder(app, Fold::CURRENT));
     let tell = |progress: &Progress| {
         if progress.step == step {
@@ -20,7 +20,7 @@ async fn die_at(app: &TestApp, wish: Wish, step: Step) {
 }
 
 /// Tries until whoever died is known to be dead.
-async fn run_after_death(app: &TestApp, wish: Wish) -> Progress {
+pub async fn run_after_death(app: &TestApp, wish: Wish) -> Progress {
     until("the other to be dead", || async {
         match run(app, wish).await {
             Ok(progress) => Ok(progress),

@@ -8,6 +8,14 @@ impl TestApp {
     /// Waits until the read model has everything, and asserts that it is what the write side says: every order with a whole
     /// history, and every counter the sum of the orders. Gives how many orders there are.
     pub async fn agree(&self) -> usize {
+        let orders = self.agree_with_gaps().await;
+        let model = self.read_model().await;
+        expect_whole_log(&model["changes"], &model["positions"]);
+        orders
+    }
+
+    /// The same where numbers were left out in the change log on purpose, to tell those who follow it that something is missing.
+    pub async fn agree_with_gaps(&self) -> usize {
         self.caught_up().await;
         assert_eq!(self.broken_streams().await, 0, "the log has every version of every stream once");
         let model = self.read_model().await;
@@ -24,7 +32,6 @@ impl TestApp {
             expect_summary(&user["summary"], &own);
         }
         expect_sales(&model["sales"], orders);
-        expect_whole_log(&model["changes"], &model["positions"]);
         orders.len()
     }
 

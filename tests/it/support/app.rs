@@ -157,13 +157,18 @@ impl TestApp {
         self.parts.open_broker(open).await;
     }
 
-    /// The projector's queues hold a few messages only, or as many as they like.
-    pub async fn narrow_queues(&self, narrow: bool) {
-        self.parts.narrow_queues(narrow).await;
+    /// See [`super::stack::Parts::narrow_queues`].
+    pub async fn narrow_queues(&self, pattern: Option<&str>) {
+        self.parts.narrow_queues(pattern).await;
     }
 
     pub fn bus(&self) -> orderflow::bus::Settings {
         self.config.parts.bus.clone()
+    }
+
+    /// See [`super::stack::Parts::silence`].
+    pub async fn silence(&self, queue: &str) {
+        self.parts.silence(queue).await;
     }
 
     /// The read model as the driver sees it.

@@ -3,7 +3,9 @@
 use super::Proxy;
 use orderflow::command;
 use sea_orm::{ConnectionTrait, Database, DatabaseConnection, Statement};
+use serde_json::json;
 use std::env::var;
+use tokio::process::Command;
 
 pub fn address(name: &str) -> String {
     var(name).unwrap_or_else(|_| panic!("{name} is not set: run `make test`, or eval \"$(scripts/stack env test)\" first"))
@@ -78,12 +80,21 @@ impl Parts {
         found.len()
     }
 
-    /// Lets each of the projector's queues hold a few messages only, or as many as it likes.
-    pub async fn narrow_queues(&self, narrow: bool) {
-        let policy = r#"{"pattern":"^orderflow[.]projector","apply-to":"queues",
-            "definition":{"max-length":4,"overflow":"reject-publish"}}"#;
-        let (method, body) = if narrow { (reqwest::Method::PUT, policy) } else { (reqwest::Method::DELETE, "") };
+    /// Lets each of the queues whose names match hold a few messages only; or, with none, as many as they like.
+    pub async fn narrow_queues(&self, pattern: Option<&str>) {
+        let definition = json!({ "max-length": 4, "overflow": "reject-publish" });
+        let policy = |pattern| json!({ "pattern": pattern, "apply-to": "queues", "definition": definition }).to_string();
+        let (method, body) = pattern.map_or((reqwest::Method::DELETE, String::new()), |it| (reqwest::Method::PUT, policy(it)));
         broker(method, &format!("policies/{}/narrow", self.name), body).await;
+    }
+
+    /// From now on a quorum queue takes no message and refuses none, as if it had lost its leader for good.
+    pub async fn silence(&self, queue: &str) {
+        let member = format!("{}_{queue}", self.name);
+        let asking = ["eval".to_owned(), format!("sys:suspend(whereis('{member}'))."), "--silent".to_owned()];
+        let suspended = Command::new(address("RABBITMQ_CTL")).args(asking).output().await.expect("the broker's own tool runs");
+        let said = String::from_utf8_lossy(&suspended.stdout);
+        assert_eq!(said.trim(), "ok", "{member}: {}", String::from_utf8_lossy(&suspended.stderr));
     }
 
     /// Lets nobody new into this vhost, or everybody again.
@@ -128,7 +139,7 @@ async fn execute(db: &impl ConnectionTrait, sql: &str) {
 }
 
 /// The management API of the broker.
-async fn broker(method: reqwest::Method, path: &str, body: &'static str) -> serde_json::Value {
+async fn broker(method: reqwest::Method, path: &str, body: impl Into<String>) -> serde_json::Value {
     let base = address("RABBITMQ_API");
     let (credentials, host) = base.trim_start_matches("http://").split_once('@').expect("credentials");
     let (user, password) = credentials.split_once(':').expect("a password");
@@ -136,7 +147,7 @@ async fn broker(method: reqwest::Method, path: &str, body: &'static str) -> serd
         .request(method.clone(), format!("http://{host}/api/{path}"))
         .basic_auth(user, Some(password))
         .header("content-type", "application/json")
-        .body(body);
+        .body(body.into());
     let answer = request.send().await.expect("the management API answers");
     let status = answer.status();
     assert!(status.is_success() || status == 404, "{method} {path}: {status}");

@@ -51,14 +51,16 @@ pub const POINTS: &[&str] = &[
     "rebuild-indexed",
     "rebuild-ready",
     // Making it live, or the one before it again: it has caught up; it is compared; the places of orders are taken over; a part
-    // of those that changed meanwhile; relays are held and nothing is at rest; all is at rest; all of the switch is written and
-    // not committed; it is committed and nobody has waited; everybody has seen it and relays are still held.
+    // of those that changed meanwhile; relays are held and nothing is at rest; all is at rest; numbers are left out in the change
+    // log, where the old one has not seen everything; all of the switch is written and not committed; it is committed and nobody
+    // has waited; everybody has seen it and relays are still held.
     "switch-caught-up",
     "switch-compared",
     "switch-places",
     "switch-late-places",
     "switch-paused",
     "switch-at-rest",
+    "switch-told",
     "switch-before-commit",
     "switch-committed",
     "switch-seen",

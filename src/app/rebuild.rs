@@ -269,6 +269,7 @@ impl Rebuilder {
                 } else {
                     if !whole || (!attended && waits > 0) {
                         self.works.tell_of_missing(live, new).await?;
+                        crash::point("switch-told");
                     }
                     self.works.tell_apart(new, &apart).await?;
                     self.works.switch(live, new, &mark).await

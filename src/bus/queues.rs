@@ -2,12 +2,12 @@
 //! whoever must know whether something is still on its way.
 
 use super::{BusError, Settings, connection, topology};
+use futures_util::future::join_all;
 use lapin::{
     BasicProperties, Channel, Confirmation, Connection, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
-use tokio::time::Instant;
 
 /// How far behind a generation's queues are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -114,7 +114,13 @@ impl Queues {
     /// The link is lost, or a queue does not take the mark.
     pub async fn mark(&self, generation: i32, mark: &str) -> Result<(), BusError> {
         let marking = async {
-            let (channel, sent) = self.send(generation, mark).await?;
+            let channel = self.confirming().await?;
+            let mut sent = Vec::with_capacity(usize::from(self.partitions));
+            for partition in 0..self.partitions {
+                let queue = topology::queue(generation, partition);
+                let confirm = send(&channel, &queue, mark).await?;
+                sent.push((queue, confirm));
+            }
             for (queue, confirm) in sent {
                 if !matches!(confirm.await?, Confirmation::Ack(None)) {
                     return Err(BusError::Refused(queue));
@@ -128,37 +134,36 @@ impl Queues {
     /// Tries every queue of a generation with a message that means nothing to whoever gets it.
     ///
     /// # Errors
-    /// The link is lost.
+    /// The link is lost, or the broker does not answer in time.
     pub async fn probe(&self, generation: i32) -> Result<Probe, BusError> {
-        let (_channel, sent) = in_time(self.send(generation, topology::PROBE)).await?;
-        let until = Instant::now() + connection::ANSWER;
+        let queues = (0..self.partitions).map(|partition| self.try_one(topology::queue(generation, partition)));
         let mut probe = Probe::default();
-        for (queue, confirm) in sent {
-            match tokio::time::timeout_at(until, confirm).await.ok().transpose()? {
-                Some(Confirmation::Ack(None)) => {}
-                Some(Confirmation::Ack(Some(_))) => probe.missing.push(queue),
-                Some(_) | None => probe.deaf.push(queue),
+        for tried in join_all(queues).await {
+            match tried? {
+                (_, Some(Confirmation::Ack(None))) => {}
+                (queue, Some(Confirmation::Ack(Some(_)))) => probe.missing.push(queue),
+                (queue, Some(_) | None) => probe.deaf.push(queue),
             }
         }
         Ok(probe)
     }
 
-    /// Sends a mark to every queue of a generation; what becomes of it the broker will say of each.
-    async fn send(&self, generation: i32, mark: &str) -> Result<(Channel, Vec<(String, PublisherConfirm)>), BusError> {
+    /// On a channel of its own: one without a leader holds up whatever comes after it, and the broker does not even close such a
+    /// channel. It goes with its connection.
+    async fn try_one(&self, queue: String) -> Result<(String, Option<Confirmation>), BusError> {
+        let channel = in_time(self.confirming()).await?;
+        let confirm = send(&channel, &queue, topology::PROBE).await?;
+        let answer = tokio::time::timeout(connection::ANSWER, confirm).await.ok().transpose()?;
+        if answer.is_some() {
+            in_time(async { Ok(channel.close(200, "tried".into()).await?) }).await?;
+        }
+        Ok((queue, answer))
+    }
+
+    async fn confirming(&self) -> Result<Channel, BusError> {
         let channel = self.connection.create_channel().await?;
         channel.confirm_select(ConfirmSelectOptions { nowait: false }).await?;
-        let mut headers = FieldTable::default();
-        headers.insert(topology::MARK_HEADER.into(), AMQPValue::LongString(mark.into()));
-        let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
-        let options = BasicPublishOptions { mandatory: true, immediate: false };
-        let mut sent = Vec::with_capacity(usize::from(self.partitions));
-        for partition in 0..self.partitions {
-            let queue = topology::queue(generation, partition);
-            // The nameless exchange leads straight to the queue of that name.
-            let confirm = channel.basic_publish("".into(), queue.as_str().into(), options, b"", properties.clone()).await?;
-            sent.push((queue, confirm));
-        }
-        Ok((channel, sent))
+        Ok(channel)
     }
 
     /// Leaves in order.
@@ -166,6 +171,16 @@ impl Queues {
         // Whoever is not heard is gone all the same.
         let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.connection.close(200, "done".into())).await;
     }
+}
+
+/// Sends a mark to a queue; what becomes of it the broker will say.
+async fn send(channel: &Channel, queue: &str, mark: &str) -> Result<PublisherConfirm, BusError> {
+    let mut headers = FieldTable::default();
+    headers.insert(topology::MARK_HEADER.into(), AMQPValue::LongString(mark.into()));
+    let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
+    let options = BasicPublishOptions { mandatory: true, immediate: false };
+    // The nameless exchange leads straight to the queue of that name.
+    Ok(channel.basic_publish("".into(), queue.into(), options, b"", properties).await?)
 }
 
 async fn in_time<T>(asking: impl Future<Output = Result<T, BusError>>) -> Result<T, BusError> {

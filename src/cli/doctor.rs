@@ -110,8 +110,8 @@ async fn queues(parts: &Parts) -> Result<String, String> {
         return Ok("those of every read model take messages".to_owned());
     }
     Err(format!(
-        "{} take nothing, and until they do no event counts as published. Full? Start projectors. Without a leader (rabbitmq-queues \
-         quorum_status NAME)? `orderflow rebuild` makes another read model with queues of its own; events are lost in none of this",
+        "{} take nothing, and until they do no event counts as published; none is lost. Full? Start projectors. Without a leader \
+         (rabbitmq-queues quorum_status NAME)? `orderflow rebuild` makes another read model, with queues of its own",
         deaf.join(", ")
     ))
 }

@@ -12,7 +12,8 @@ pub struct Paused(DatabaseTransaction);
 /// relays have been given.
 ///
 /// # Errors
-/// The driver's; also when a relay did not finish within twelve seconds: even one that the broker does not answer is done by then.
+/// The driver's; also when a relay did not finish within twelve seconds, in which even one is done whom the broker does not
+/// answer.
 pub async fn pause(database: &Database, shards: u32) -> Result<Paused, DbErr> {
     let held = database.0.begin().await?;
     store::wait_for_relays(&held).await?;

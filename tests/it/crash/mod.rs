@@ -8,6 +8,7 @@ mod rebuild;
 mod rename;
 mod shutdown;
 mod stages;
+mod telling;
 
 use crate::{command_line::process::Process, support::TestApp};
 use mongodb::bson::doc;
@@ -112,7 +113,8 @@ fn every_point_is_in_the_code_and_has_a_test() {
     assert_eq!(calls("crash::point(\""), sorted(POINTS));
     let events = [stages::WRITING, stages::PUBLISHING, stages::PROJECTING, rename::RENAMING, operator::OPERATING];
     let others = [shutdown::ENDING, shutdown::MIGRATING];
-    let models = [rebuild::BUILDING, rebuild::SWITCHING, rebuild::UNDOING, rebuild::REMOVING, rebuild::FULFILLING];
+    let models =
+        [rebuild::BUILDING, rebuild::SWITCHING, telling::TELLING, rebuild::UNDOING, rebuild::REMOVING, rebuild::FULFILLING];
     assert_eq!(names(&[&events[..], &others, &models].concat()), sorted(POINTS), "a test for each");
 }
 

@@ -33,7 +33,7 @@ const SOON: Duration = Duration::from_secs(5);
 const AFTER_A_TRANSACTION: Duration = Duration::from_secs(15);
 
 /// `orderflow rebuild` with these words, on the servers of a test, to die at a point if one is given.
-fn begin(app: &TestApp, words: &[&str], point: Option<&str>) -> Process {
+pub fn begin(app: &TestApp, words: &[&str], point: Option<&str>) -> Process {
     let mut variables = at(app.parts());
     variables.extend(point.map(|point| ("ORDERFLOW_CRASH_AT", point)));
     // A log that comes in many batches, where it matters.
@@ -46,7 +46,7 @@ async fn run(app: &TestApp, words: &[&str]) -> Ended {
     begin(app, words, None).end().await
 }
 
-async fn succeeds(app: &TestApp, words: &[&str]) {
+pub async fn succeeds(app: &TestApp, words: &[&str]) {
     let ended = run(app, words).await;
     assert_eq!(ended.code, Some(0), "{words:?}: {}{}", ended.out, ended.err);
 }
@@ -71,7 +71,7 @@ async fn known_dead(app: &TestApp, shop: &Shop, point: &str) {
 }
 
 /// The same for whoever had nothing in hand that others could wait for: the five seconds are skipped.
-async fn taken_for_dead(app: &TestApp) {
+pub async fn taken_for_dead(app: &TestApp) {
     let (jobs, job) = (app.mongo().await.collection::<Document>("generations"), doc! { "_id": "job", "finished": false });
     let earlier = doc! { "$set": { "at": { "$subtract": ["$$NOW", 6_000] } } };
     assert_eq!(jobs.update_one(job, vec![earlier]).await.expect("update").matched_count, 1);

@@ -1,6 +1,6 @@
-//! A queue that takes nothing any more, as a broker can leave it that was killed at the wrong moment, or a full one. An event counts
-//! as published when the queues of every read model have it: a broken one must not hold up the shop for longer than it takes to
-//! find it out.
+//! A queue that takes nothing any more, as a broker can leave it that was killed at the wrong moment, or a full one. An event
+//! counts as published when the queues of every read model have it: a broken one must not hold up the shop for longer than it
+//! takes to find it out.
 
 use super::{
     behind::waits,

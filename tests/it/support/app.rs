@@ -68,6 +68,9 @@ impl Build {
     }
 
     pub async fn start(mut self) -> TestApp {
+        // What a process would log, for whoever looks at a test that failed.
+        let log = tracing_subscriber::fmt().with_env_filter("orderflow=warn").with_test_writer();
+        let _ = log.try_init();
         let name = format!("t_{}", uuid::Uuid::now_v7().simple());
         let mut parts = Parts::new(&name).await;
         if let Some(uri) = self.mongodb_uri.take() {

@@ -20,6 +20,7 @@ use crate::{
     telemetry,
 };
 use axum::Router;
+use futures_util::future::BoxFuture;
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 use tokio::sync::Notify;
 
@@ -126,7 +127,8 @@ pub async fn start_folding(config: &Config, roles: &[Role], clock: &Clock, ids: 
         let rebuilder = rebuild::Rebuilder::new(&database, &store, settings.clone(), config.work.relay_shards, clock, ids);
         let requests = command::RebuildRequests::new(&database);
         shutdown.supervise("rebuilds", rebuild::requests::run(rebuilder, requests, clock.clone(), shutdown.clone()));
-        let caretaker = projector::look_after_queues(store.clone(), settings.clone(), shutdown.clone());
+        let held_up = held_up(&database, clock);
+        let caretaker = projector::look_after_queues(store.clone(), settings.clone(), held_up, shutdown.clone());
         shutdown.supervise("queues", caretaker);
         let task = projector::run(store.clone(), settings, clock.clone(), beat.clone(), shutdown.clone());
         shutdown.supervise("projector", task);
@@ -153,6 +155,20 @@ pub async fn start_folding(config: &Config, roles: &[Role], clock: &Clock, ids: 
 pub fn projecting(parts: &Parts, work: &Work, fold: Fold) -> projector::Settings {
     let (bus, batch, tail) = (parts.bus.clone(), work.projector_batch, work.parked_tail);
     projector::Settings { bus, batch, tail, behind: work.max_behind, replay: work.rebuild_batch, fold }
+}
+
+/// Says whether something has waited to be published for longer than a broker takes that is well; not while PostgreSQL does not
+/// answer.
+fn held_up(database: &Database, clock: &Clock) -> impl Fn() -> BoxFuture<'static, bool> + Send + Sync + use<> {
+    const LONG: Duration = Duration::from_secs(2);
+    let (database, clock) = (database.clone(), clock.clone());
+    move || {
+        let (database, clock) = (database.clone(), clock.clone());
+        Box::pin(async move {
+            let oldest = relay::oldest_unpublished(&database).await.flatten();
+            oldest.is_some_and(|since| clock.now() - since > LONG)
+        })
+    }
 }
 
 /// Looks which read models there are, and goes on looking.

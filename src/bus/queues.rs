@@ -65,17 +65,31 @@ impl Queues {
     /// # Errors
     /// The link is lost, or the broker does not answer in time: events may still go there.
     pub async fn remove(&self, generation: i32) -> Result<bool, BusError> {
-        let channel = self.connection.create_channel().await?;
-        in_time(topology::unbind(&channel, generation)).await?;
+        in_time(self.unbind(generation)).await?;
+        let mut all = true;
         for partition in 0..self.partitions {
             // One without a leader takes RabbitMQ 3.10 five seconds.
-            if let Err(error) = in_time(topology::delete(&channel, generation, partition)).await {
+            if let Err(error) = in_time(self.delete(generation, partition)).await {
+                if !self.connection.status().connected() {
+                    return Err(error);
+                }
                 tracing::warn!(%error, generation, partition, "a queue that nobody needs could not be deleted yet");
-                return Ok(false);
+                all = false;
             }
         }
-        channel.close(200, "removed".into()).await?;
-        Ok(true)
+        Ok(all)
+    }
+
+    async fn unbind(&self, generation: i32) -> Result<(), BusError> {
+        let channel = self.connection.create_channel().await?;
+        topology::unbind(&channel, generation).await?;
+        Ok(channel.close(200, "unbound".into()).await?)
+    }
+
+    async fn delete(&self, generation: i32, partition: u16) -> Result<(), BusError> {
+        let channel = self.connection.create_channel().await?;
+        topology::delete(&channel, generation, partition).await?;
+        Ok(channel.close(200, "deleted".into()).await?)
     }
 
     /// What waits in the queues of a generation, and has not been given to a consumer; nothing when it has no queues. What a
@@ -131,10 +145,10 @@ impl Queues {
         in_time(marking).await
     }
 
-    /// Tries every queue of a generation with a message that means nothing to whoever gets it.
+    /// Tries every queue of a generation with a message that means nothing to whoever gets it, and vanishes where nobody does.
     ///
     /// # Errors
-    /// The link is lost, or the broker does not answer in time.
+    /// The link is lost.
     pub async fn probe(&self, generation: i32) -> Result<Probe, BusError> {
         let queues = (0..self.partitions).map(|partition| self.try_one(topology::queue(generation, partition)));
         let mut probe = Probe::default();
@@ -148,15 +162,16 @@ impl Queues {
         Ok(probe)
     }
 
-    /// On a channel of its own: one without a leader holds up whatever comes after it, and the broker does not even close such a
-    /// channel. It goes with its connection.
+    /// On a channel of its own: a queue without a leader holds up whatever comes after it, and the broker does not even close
+    /// such a channel. It goes with its connection.
     async fn try_one(&self, queue: String) -> Result<(String, Option<Confirmation>), BusError> {
-        let channel = in_time(self.confirming()).await?;
-        let confirm = send(&channel, &queue, topology::PROBE).await?;
-        let answer = tokio::time::timeout(connection::ANSWER, confirm).await.ok().transpose()?;
-        if answer.is_some() {
-            in_time(async { Ok(channel.close(200, "tried".into()).await?) }).await?;
-        }
+        let trying = async {
+            let channel = self.confirming().await?;
+            let confirm = send(&channel, &queue, topology::PROBE).await?.await?;
+            channel.close(200, "tried".into()).await?;
+            Ok::<_, BusError>(confirm)
+        };
+        let answer = tokio::time::timeout(connection::ANSWER, trying).await.ok().transpose()?;
         Ok((queue, answer))
     }
 
@@ -177,7 +192,10 @@ impl Queues {
 async fn send(channel: &Channel, queue: &str, mark: &str) -> Result<PublisherConfirm, BusError> {
     let mut headers = FieldTable::default();
     headers.insert(topology::MARK_HEADER.into(), AMQPValue::LongString(mark.into()));
-    let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
+    let mut properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
+    if mark == topology::PROBE {
+        properties = properties.with_expiration(topology::PROBE_LIVES.into());
+    }
     let options = BasicPublishOptions { mandatory: true, immediate: false };
     // The nameless exchange leads straight to the queue of that name.
     Ok(channel.basic_publish("".into(), queue.into(), options, b"", properties).await?)

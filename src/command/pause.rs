@@ -16,7 +16,7 @@ pub struct Paused(DatabaseTransaction);
 /// answer.
 pub async fn pause(database: &Database, shards: u32) -> Result<Paused, DbErr> {
     let held = database.0.begin().await?;
-    store::wait_for_relays(&held).await?;
+    store::shut_gate(&held).await?;
     for shard in 0..shards.max(1) {
         store::hold_shard(&held, shard, shards.max(1)).await?;
     }

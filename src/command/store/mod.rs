@@ -18,8 +18,8 @@ pub(super) use load::load;
 pub(super) use log::{count_streams, heads, heads_page, key_from, last_key, stretches};
 pub(super) use lookup::{OrdersWith, orders_with, products_by_sku, refund_amounts, users_by_email};
 pub(super) use outbox::{
-    Pending, backlog, hold_shard, listener, log_size, published, read_shard, remove, republish, try_shard, wait_for_relays,
-    waiting, wake,
+    Pending, backlog, hold_shard, listener, log_size, published, read_shard, remove, republish, shut_gate, try_shard, waiting,
+    wake,
 };
 pub(super) use outcomes::{Remembered, forget, recall, remember};
 pub(super) use rebuild_requests::{finish_rebuild, next_rebuild, request_rebuild};

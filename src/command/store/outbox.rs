@@ -26,24 +26,29 @@ fn sql(text: &str, values: impl IntoIterator<Item = sea_orm::Value>) -> Statemen
     Statement::from_sql_and_values(DbBackend::Postgres, text, values)
 }
 
-/// Takes the turn of a shard until the transaction ends; false when another relay has it. The lock is the transaction's, so it
-/// cannot outlive the process or its connection.
+/// The gate that every relay holds open while it publishes, and that a pause shuts. Any constant that no other lock has.
+const GATE: i64 = 0x6f72_6465_7267_6174;
+
+/// Takes the turn of a shard until the transaction ends; false when another relay has it, or somebody waits for all relays. The
+/// locks are the transaction's, so they cannot outlive the process or its connection.
 pub(in crate::command) async fn try_shard(db: &impl ConnectionTrait, shard: u32, of: u32) -> Result<bool, DbErr> {
     // Two keys of 32 bits: relays with another number of shards use other locks on purpose, see `relay`.
     let statement = sql(
-        "SELECT pg_try_advisory_xact_lock($1, $2) AS mine",
-        [i32::try_from(of).unwrap_or(i32::MAX).into(), i32::try_from(shard).unwrap_or(i32::MAX).into()],
+        "SELECT pg_try_advisory_xact_lock_shared($3) AND pg_try_advisory_xact_lock($1, $2) AS mine",
+        [i32::try_from(of).unwrap_or(i32::MAX).into(), i32::try_from(shard).unwrap_or(i32::MAX).into(), GATE.into()],
     );
     let row = db.query_one_raw(statement).await?.ok_or_else(|| DbErr::RecordNotFound("advisory lock".into()))?;
     row.try_get("", "mine")
 }
 
-/// Gives this transaction the patience for relays that wait for the broker's confirms, which may take ten seconds.
-pub(in crate::command) async fn wait_for_relays(db: &impl ConnectionTrait) -> Result<(), DbErr> {
-    db.execute_unprepared("SET LOCAL lock_timeout = '12s'; SET LOCAL statement_timeout = '12s'").await.map(|_| ())
+/// Shuts the gate until the transaction ends. Nobody passes it who comes after us; those who are in wait for the broker's
+/// confirms for ten seconds at most.
+pub(in crate::command) async fn shut_gate(db: &impl ConnectionTrait) -> Result<(), DbErr> {
+    db.execute_unprepared("SET LOCAL lock_timeout = '12s'; SET LOCAL statement_timeout = '12s'").await?;
+    db.execute_raw(sql("SELECT pg_advisory_xact_lock($1)", [GATE.into()])).await.map(|_| ())
 }
 
-/// Waits for the turn of a shard and takes it until the transaction ends.
+/// Waits for the turn of a shard and takes it until the transaction ends. Relays of a version without a gate know only this.
 pub(in crate::command) async fn hold_shard(db: &impl ConnectionTrait, shard: u32, of: u32) -> Result<(), DbErr> {
     let keys = [i32::try_from(of).unwrap_or(i32::MAX).into(), i32::try_from(shard).unwrap_or(i32::MAX).into()];
     db.execute_raw(sql("SELECT pg_advisory_xact_lock($1, $2)", keys)).await.map(|_| ())

@@ -21,7 +21,10 @@ pub enum RebuildError {
     GivenUp(i32),
     #[error("generation {0} is projected by nobody: start processes of the version that wrote it, and run the command again")]
     NotProjected(i32),
-    #[error("events wait to be published, and the previous read model has not seen them: run a relay, and the command again")]
+    #[error(
+        "events wait to be published, and the previous read model has not seen them: run a relay (or, if one runs, `orderflow \
+         doctor`), and the command again"
+    )]
     Unpublished,
     #[error("the projectors did not come to rest within the bound of a switch; nothing has changed, try again when less goes on")]
     Restless,

@@ -14,6 +14,7 @@ mod error;
 mod fulfilled;
 mod job;
 mod places;
+mod remove;
 mod watch;
 
 pub use apart::{Apart, Stuck};
@@ -24,7 +25,7 @@ pub use places::Positions;
 
 use super::{
     projector::{self, Settings, replay},
-    store::{GOOD_FOR, Registry, Store, names},
+    store::{GOOD_FOR, Registry, Store},
 };
 use crate::{bus::Queues, clock::Clock, crash, event::Envelope, health::Beat, shutdown::Shutdown};
 use futures_util::future::{join_all, pending};
@@ -43,6 +44,9 @@ pub struct Works {
 /// How long nobody may work on a queue before a wait for it is in vain.
 const NOBODY: Duration = Duration::from_secs(10);
 
+/// How often queues are tried that take nothing, when those of the live generation do not either.
+const TRIES: usize = 3;
+
 /// Between looks at guards. They have no news of their own.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -56,7 +60,15 @@ impl Works {
         let left = registry.building.as_ref().filter(|left| left.ready && left.fold == self.fold());
         let Some(left) = left else { return Ok(None) };
         let queues = Queues::connect(&self.settings.bus).await?;
-        let well = queues.probe(left.id).await?.is_well();
+        let mut well = false;
+        for _ in 0..TRIES {
+            let probe = queues.probe(left.id).await?;
+            well = probe.is_well();
+            // A whole read model is not thrown away because the broker takes nothing from anybody for a moment.
+            if well || !probe.missing.is_empty() || queues.probe(registry.live.id).await?.deaf.is_empty() {
+                break;
+            }
+        }
         queues.close().await;
         Ok(well.then_some(left.id))
     }
@@ -114,7 +126,10 @@ impl Works {
     /// Waits until a generation has projected all that has been published so far.
     pub async fn catch_up(&self, generation: i32, mark: &str, waiting: impl Fn(u64)) -> Result<(), RebuildError> {
         let queues = Queues::connect(&self.settings.bus).await?;
-        queues.mark(generation, mark).await?;
+        if let Err(error) = queues.mark(generation, mark).await {
+            let there = self.store.look().await?.ids().contains(&generation);
+            return Err(if there { error.into() } else { RebuildError::GivenUp(generation) });
+        }
         let (mut looked, mut attended) = (Instant::now(), Instant::now());
         while !self.marked(generation, mark, false).await? {
             if looked.elapsed() > Duration::from_millis(500) {
@@ -221,73 +236,5 @@ impl Works {
     /// Waits until nobody answers from the generation that was live before.
     pub async fn seen_by_all(&self) {
         tokio::time::sleep(GOOD_FOR + Duration::from_millis(100)).await;
-    }
-
-    /// Removes a generation that is not live: its queues first, so that nothing of it can hurt the others.
-    pub async fn drop(&self, generation: i32) -> Result<(), RebuildError> {
-        if self.store.strike(generation).await?.is_none() {
-            return Ok(());
-        }
-        crash::point("drop-struck");
-        // Until every process knows; one that connects to the broker before would make the queues again.
-        self.seen_by_all().await;
-        self.sweep(&[]).await.map(|_| ())
-    }
-
-    /// Removes what is left of generations that were dropped; false when nothing was.
-    pub async fn tidy(&self) -> Result<bool, RebuildError> {
-        self.sweep(&[]).await
-    }
-
-    /// Removes the queues, guards and collections of generations that are not registered; says whether there were collections.
-    async fn sweep(&self, long_gone: &[i32]) -> Result<bool, RebuildError> {
-        let registry = self.store.look().await?;
-        let queues = Queues::connect(&self.settings.bus).await?;
-        let mut left = Vec::new();
-        for generation in &registry.dropped {
-            if !queues.remove(*generation).await? {
-                left.push(*generation);
-            }
-        }
-        queues.close().await;
-        crash::point("drop-queues");
-        // Before the collections: a batch that is still in somebody's hands would make one again by writing to it, and cannot
-        // commit without its guards.
-        for generation in &registry.dropped {
-            projector::remove_guards(&self.store.of(*generation)).await?;
-        }
-        crash::point("drop-guards");
-        let (known, mut found) = (registry.ids(), false);
-        for name in self.store.database.list_collection_names().await? {
-            if of_views(&name).is_some_and(|generation| !known.contains(&generation)) {
-                self.store.database.collection::<mongodb::bson::Document>(&name).drop().await?;
-                crash::point("drop-collections");
-                found = true;
-            }
-        }
-        // Those that were dropped some time ago; of the others somebody may not know yet.
-        let gone: Vec<i32> = long_gone.iter().copied().filter(|generation| !left.contains(generation)).collect();
-        self.store.forget(&gone).await?;
-        Ok(found)
-    }
-}
-
-/// The generation whose view a collection is.
-fn of_views(name: &str) -> Option<i32> {
-    names::VIEWS.iter().find_map(|view| match name.strip_prefix(view)? {
-        "" => Some(Registry::FIRST),
-        rest => rest.strip_prefix(".generation.")?.parse().ok().filter(|generation| *generation > Registry::FIRST),
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::of_views;
-
-    #[test]
-    fn a_collection_says_whose_it_is() {
-        let found = ["orders", "orders.generation.2", "waiting.generation.31", "changes", "orders.generation.1", "orders_2"]
-            .map(of_views);
-        assert_eq!(found, [Some(1), Some(2), Some(31), None, None, None]);
     }
 }

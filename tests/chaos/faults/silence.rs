@@ -29,7 +29,9 @@ impl Faults<'_> {
             later => format!("orderflow.projector.{later}.{partition}"),
         };
         println!("  {queue} falls silent");
-        self.stack.ask_broker(&format!("sys:suspend(whereis('%2F_{queue}')).")).await
+        // Somebody may just have removed it.
+        let suspend = format!("case whereis('%2F_{queue}') of undefined -> ok; Queue -> sys:suspend(Queue) end.");
+        self.stack.ask_broker(&suspend).await
     }
 
     /// The read model that was live before, or else one that somebody has left ready.
@@ -38,7 +40,12 @@ impl Faults<'_> {
         let database = mongo.default_database().ok_or("the address names a database")?;
         let registry = database.collection::<Document>("generations").find_one(doc! { "_id": "registry" }).await?;
         let others = registry.into_iter().flat_map(|registry| {
-            ["previous", "building"].map(|field| registry.get_document(field).and_then(|other| other.get_i32("id")).ok())
+            let ready = |field: &str| {
+                let other = registry.get_document(field).ok()?;
+                let whole = field == "previous" || other.get_bool("ready").unwrap_or_default();
+                other.get_i32("id").ok().filter(|_| whole)
+            };
+            ["previous", "building"].map(ready)
         });
         Ok(others.flatten().next())
     }

@@ -26,12 +26,12 @@ async fn a_previous_read_model_that_has_fallen_too_far_behind_is_given_up() {
     app.agree().await;
     let next = green(&app).await;
     rebuilder(&app, NEXT).run(REBUILD, &|_| {}).await.expect("rebuilt");
-    // The processes of the version before end, and so nobody projects its read model any more.
+    // All who project end, and nobody looks after the read model of the version before any more.
+    next.shutdown.finish().await.expect("no task has died");
     app.restart(&[Api, Relay]).await;
     let customers = shop.customers.iter().map(|customer| customer.at(app.addr())).collect();
     let shop = Shop { customers, ..shop };
     shop.trade(&app, 12).await;
-    assert_eq!(app.agree().await, 15);
     until("the queues to fill", || async {
         match waits(&app, 1).await {
             Some(messages) if messages > MOST => Ok(()),
@@ -41,8 +41,7 @@ async fn a_previous_read_model_that_has_fallen_too_far_behind_is_given_up() {
     .await;
     assert_eq!(generations(&app).await, (2, Some(1), None));
 
-    // Whoever looks after them next gives it up.
-    next.shutdown.finish().await.expect("no task has died");
+    // Whoever comes next gives it up at once.
     let next = green(&app).await;
     until("the end of its queues", || async {
         match (generations(&app).await, waits(&app, 1).await) {
@@ -51,6 +50,7 @@ async fn a_previous_read_model_that_has_fallen_too_far_behind_is_given_up() {
         }
     })
     .await;
+    assert_eq!(app.agree().await, 15);
     shop.trade(&app, 3).await;
     assert_eq!((app.agree().await, waits(&app, 1).await), (18, None));
     let undone = rebuilder(&app, NEXT).run(UNDO, &|_| {}).await;

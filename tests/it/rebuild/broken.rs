@@ -9,7 +9,10 @@ use super::{
     *,
 };
 use crate::command_line::process::Process;
-use orderflow::config::Role::{Api, Projector, Relay};
+use orderflow::{
+    bus::{Probe, Queues},
+    config::Role::{Api, Projector, Relay},
+};
 use std::time::Duration;
 
 /// Two looks of whoever looks after the queues, five seconds apart, each as long as a broker may take to answer; then the queue
@@ -116,5 +119,25 @@ async fn a_rebuild_replaces_the_live_read_model_when_one_of_its_queues_is_silent
     assert_eq!(app.agree_with_gaps().await, 12);
     shop.trade(&app, 3).await;
     assert_eq!(app.agree_with_gaps().await, 15);
+    app.close().await;
+}
+
+#[tokio::test]
+async fn trying_queues_on_which_nobody_works_leaves_nothing_behind() {
+    let app = TestApp::start().await;
+    let queues = Queues::connect(&app.bus()).await.expect("connected");
+    queues.open(7).await.expect("made");
+    assert_eq!(queues.probe(7).await.expect("tried"), Probe::default());
+    assert_eq!(queues.probe(8).await.expect("tried").missing.len(), usize::from(app.bus().partitions));
+    until("the broker to forget it", || async {
+        match waits(&app, 7).await {
+            Some(0) => Ok(()),
+            others => Err(others),
+        }
+    })
+    .await;
+    assert!(queues.remove(7).await.expect("removed"));
+    assert_eq!(waits(&app, 7).await, None);
+    queues.close().await;
     app.close().await;
 }

@@ -139,3 +139,18 @@ async fn a_rebuild_needs_no_other_process() {
     app.caught_up().await;
     app.close().await;
 }
+
+#[tokio::test]
+async fn whoever_freezes_with_relays_held_holds_them_no_longer_than_postgresql_lets_them() {
+    let app = TestApp::start().await;
+    let shop = Shop::open(&app).await;
+    shop.trade(&app, 3).await;
+    app.agree().await;
+    // What a switch does, by somebody of whom nothing is heard any more while the connection is there.
+    let held = orderflow::command::pause(&app.app().database, app.config.work.relay_shards).await.expect("held");
+    shop.trade(&app, 3).await;
+    assert!(app.number("SELECT count(*) FROM outbox").await > 0, "they are held");
+    assert_eq!(app.agree().await, 6);
+    assert!(held.resume().await.is_err(), "the connection has been ended");
+    app.close().await;
+}

@@ -2,8 +2,9 @@
 //!
 //! A batch is one transaction: take the shard's turn, read, publish, wait for the confirms, delete what was confirmed, commit.
 //! Dying anywhere in it publishes some events again and loses none; readers know duplicates by their version. Any number of
-//! relays may run, and the turn goes to whoever is free. All must be configured with the same number of shards: another number
-//! means other turns, and two relays could then publish one key's events at once.
+//! relays may run, and the turn goes to whoever is free, unless somebody holds all of them for a moment (`pause`). All must be
+//! configured with the same number of shards: another number means other turns, and two relays could then publish one key's
+//! events at once.
 //!
 //! Events go in the order of their positions, the oldest first. After an outage a fresh event waits for all that waits before it,
 //! and for no more: the backlog is bounded, what is committed meanwhile comes behind, and the projector takes from all partitions

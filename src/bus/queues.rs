@@ -145,7 +145,7 @@ impl Queues {
         in_time(marking).await
     }
 
-    /// Tries every queue of a generation with a message that means nothing to whoever gets it, and vanishes where nobody does.
+    /// Tries every queue of a generation with a message that means nothing to whoever gets it. It stays where nobody does.
     ///
     /// # Errors
     /// The link is lost.
@@ -192,10 +192,8 @@ impl Queues {
 async fn send(channel: &Channel, queue: &str, mark: &str) -> Result<PublisherConfirm, BusError> {
     let mut headers = FieldTable::default();
     headers.insert(topology::MARK_HEADER.into(), AMQPValue::LongString(mark.into()));
-    let mut properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
-    if mark == topology::PROBE {
-        properties = properties.with_expiration(topology::PROBE_LIVES.into());
-    }
+    // Without an expiration, also where it means nothing: what expires is put with what queues gave up on.
+    let properties = BasicProperties::default().with_delivery_mode(2).with_headers(headers);
     let options = BasicPublishOptions { mandatory: true, immediate: false };
     // The nameless exchange leads straight to the queue of that name.
     Ok(channel.basic_publish("".into(), queue.into(), options, b"", properties).await?)

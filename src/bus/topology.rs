@@ -37,8 +37,6 @@ pub(super) const PARTITION_HEADER: &str = "partitionkey";
 pub(super) const MARK_HEADER: &str = "orderflowmark";
 /// The mark that means nothing: whoever sent it only wanted to know whether the queue takes it.
 pub(super) const PROBE: &str = "probe";
-/// Milliseconds after which the broker forgets a probe at the head of its queue (of quorum queues since RabbitMQ 3.10).
-pub(super) const PROBE_LIVES: &str = "10000";
 
 pub(super) fn queue(generation: i32, partition: u16) -> String {
     match generation {

@@ -236,7 +236,7 @@ impl Rebuilder {
     /// One try; false when it was taken back because the projectors did not come to rest.
     async fn switch(&self, job: &Job<'_>, planned: Move<'_>, places: &mut Positions) -> Result<bool, RebuildError> {
         let Move { live, new, strict, whole, suspects, stuck } = planned;
-        let (attended, waits) = self.works.attended(live).await?;
+        let (attended, waits) = self.works.attended(live, new).await?;
         let mark = self.mark();
         let Ok(paused) = command::pause(&self.database, self.shards).await else { return Ok(false) };
         crash::point("switch-paused");

@@ -60,31 +60,21 @@ impl Consumer {
     /// # Errors
     /// The broker is away, refuses, or does not answer in time.
     pub async fn connect(settings: &Settings, generation: i32, batch: u16) -> Result<Self, BusError> {
-        // Also of what comes after the connection: a queue without a leader keeps a new consumer waiting for a minute.
-        let patience = connection::PATIENCE;
-        let connecting = Self::consume(settings, generation, batch);
-        tokio::time::timeout(patience, connecting).await.map_err(|_| BusError::Timeout(patience))?
-    }
-
-    async fn consume(settings: &Settings, generation: i32, batch: u16) -> Result<Self, BusError> {
         let connection = connection::connect_with(settings, "projector", &[generation]).await?;
-        let mut channels = BTreeMap::new();
-        let mut all = Vec::new();
-        for partition in 0..settings.partitions {
-            let channel = connection.create_channel().await?;
-            // Twice a batch, so that the next is here when the last is done. Not global: the limit is this consumer's.
-            channel.basic_qos(batch.saturating_mul(2), BasicQosOptions { global: false }).await?;
-            let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
-            let queue = topology::queue(generation, partition);
-            let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
-            channels.insert(partition, channel);
-            let tagged = consumer.map(move |delivery| (partition, delivery)).chain(stream::once(async move {
-                // A cancelled consumer (its queue was deleted, its node went away) must not look like an idle one.
-                (partition, Err(lapin::ErrorKind::InvalidChannelState(lapin::ChannelState::Closed, "consumer").into()))
-            }));
-            all.push(Box::pin(tagged) as Deliveries);
+        // A queue without a leader keeps a new consumer waiting for a minute.
+        let patience = connection::PATIENCE;
+        let consuming = tokio::time::timeout(patience, consume(&connection, settings.partitions, generation, batch)).await;
+        match consuming.map_err(|_| BusError::Timeout(patience)).flatten() {
+            Ok((channels, all)) => {
+                let deliveries = stream::select_all(all).ready_chunks(usize::from(batch.max(1)));
+                Ok(Self { connection, channels, deliveries })
+            }
+            Err(error) => {
+                // Those that consume already would keep what is theirs from whoever comes next.
+                leave(connection).await;
+                Err(error)
+            }
         }
-        Ok(Self { connection, channels, deliveries: stream::select_all(all).ready_chunks(usize::from(batch.max(1))) })
     }
 
     /// Waits for messages and takes all that are there.
@@ -137,10 +127,40 @@ impl Consumer {
 
     /// Gives everything in hand back to the broker and leaves, so that another consumer takes over at once.
     pub async fn leave(self) {
-        let goodbye = self.connection.close(200, "leaving".into());
-        if tokio::time::timeout(std::time::Duration::from_secs(2), goodbye).await.is_err() {
-            tracing::debug!("the broker did not say goodbye in time");
-        }
+        leave(self.connection).await;
+    }
+}
+
+/// A consumer on each partition of a generation, each on a channel of its own.
+async fn consume(
+    connection: &Connection,
+    partitions: u16,
+    generation: i32,
+    batch: u16,
+) -> Result<(BTreeMap<u16, Channel>, Vec<Deliveries>), BusError> {
+    let mut channels = BTreeMap::new();
+    let mut all = Vec::new();
+    for partition in 0..partitions {
+        let channel = connection.create_channel().await?;
+        // Twice a batch, so that the next is here when the last is done. Not global: the limit is this consumer's.
+        channel.basic_qos(batch.saturating_mul(2), BasicQosOptions { global: false }).await?;
+        let options = BasicConsumeOptions { no_local: false, no_ack: false, exclusive: false, nowait: false };
+        let queue = topology::queue(generation, partition);
+        let consumer = channel.basic_consume(queue.into(), "".into(), options, FieldTable::default()).await?;
+        channels.insert(partition, channel);
+        let tagged = consumer.map(move |delivery| (partition, delivery)).chain(stream::once(async move {
+            // A cancelled consumer (its queue was deleted, its node went away) must not look like an idle one.
+            (partition, Err(lapin::ErrorKind::InvalidChannelState(lapin::ChannelState::Closed, "consumer").into()))
+        }));
+        all.push(Box::pin(tagged) as Deliveries);
+    }
+    Ok((channels, all))
+}
+
+async fn leave(connection: Connection) {
+    let goodbye = connection.close(200, "leaving".into());
+    if tokio::time::timeout(std::time::Duration::from_secs(2), goodbye).await.is_err() {
+        tracing::debug!("the broker did not say goodbye in time");
     }
 }
 

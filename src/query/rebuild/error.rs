@@ -26,6 +26,8 @@ pub enum RebuildError {
          doctor`), and the command again"
     )]
     Unpublished,
+    #[error("the broker takes no messages now, for no read model; nothing has changed, try again when it does")]
+    Silent,
     #[error("the projectors did not come to rest within the bound of a switch; nothing has changed, try again when less goes on")]
     Restless,
     #[error("{} of {} documents differ from the live ones, and --strict does not allow that", .0.differing, .0.compared)]

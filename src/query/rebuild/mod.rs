@@ -44,8 +44,36 @@ pub struct Works {
 /// How long nobody may work on a queue before a wait for it is in vain.
 const NOBODY: Duration = Duration::from_secs(10);
 
-/// How often queues are tried that take nothing, when those of the live generation do not either.
+/// How often queues are tried that take nothing.
 const TRIES: usize = 3;
+
+/// How the queues of a generation are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Well,
+    /// One is missing, or took nothing twice, while those of another generation did.
+    Broken,
+    /// Those of the other took nothing either: the line or the whole broker is not well.
+    Unknown,
+}
+
+async fn state(queues: &Queues, generation: i32, other: i32) -> Result<State, RebuildError> {
+    let mut alone = 0;
+    for _ in 0..TRIES {
+        let probe = queues.probe(generation).await?;
+        if probe.is_well() {
+            return Ok(State::Well);
+        }
+        if probe.deaf.is_empty() {
+            return Ok(State::Broken);
+        }
+        alone += usize::from(queues.probe(other).await?.deaf.is_empty());
+        if alone == 2 {
+            return Ok(State::Broken);
+        }
+    }
+    Ok(State::Unknown)
+}
 
 /// Between looks at guards. They have no news of their own.
 const LOOK: Duration = Duration::from_millis(10);
@@ -60,17 +88,10 @@ impl Works {
         let left = registry.building.as_ref().filter(|left| left.ready && left.fold == self.fold());
         let Some(left) = left else { return Ok(None) };
         let queues = Queues::connect(&self.settings.bus).await?;
-        let mut well = false;
-        for _ in 0..TRIES {
-            let probe = queues.probe(left.id).await?;
-            well = probe.is_well();
-            // A whole read model is not thrown away because the broker takes nothing from anybody for a moment.
-            if well || !probe.missing.is_empty() || queues.probe(registry.live.id).await?.deaf.is_empty() {
-                break;
-            }
-        }
+        // A whole read model is not thrown away because the broker says nothing for a moment.
+        let state = state(&queues, left.id, registry.live.id).await?;
         queues.close().await;
-        Ok(well.then_some(left.id))
+        Ok((state == State::Well).then_some(left.id))
     }
 
     /// Removes what is not live and what others left behind, and makes a new generation: its collections and its queues.
@@ -163,19 +184,20 @@ impl Works {
         Ok(compare::settle(&self.store.of(live), &self.store.of(new), suspects).await?)
     }
 
-    /// Whether somebody works on a generation's queues, and how much waits there. On those of this fold we do ourselves (see
+    /// Whether somebody works on the live generation's queues, and how much waits there. On those of this fold we do ourselves (see
     /// [`Self::follow`]), also while we are between two connections. Where a queue takes nothing, nobody can, and what could not
     /// be put there counts as waiting.
-    pub async fn attended(&self, generation: i32) -> Result<(bool, u64), RebuildError> {
-        let ours = self.store.look().await?.projected_by(self.fold()).any(|projected| projected.id == generation);
+    pub async fn attended(&self, live: i32, new: i32) -> Result<(bool, u64), RebuildError> {
+        let ours = self.store.look().await?.projected_by(self.fold()).any(|projected| projected.id == live);
         let queues = Queues::connect(&self.settings.bus).await?;
-        let probe = queues.probe(generation).await?;
-        let backlog = queues.backlog(generation).await?;
+        let state = state(&queues, live, new).await?;
+        let backlog = queues.backlog(live).await?;
         queues.close().await;
-        if !probe.is_well() {
-            return Ok((false, u64::MAX));
+        match state {
+            State::Well => Ok(backlog.map_or((false, 0), |backlog| (ours || backlog.consumed, backlog.messages))),
+            State::Broken => Ok((false, u64::MAX)),
+            State::Unknown => Err(RebuildError::Silent),
         }
-        Ok(backlog.map_or((false, 0), |backlog| (ours || backlog.consumed, backlog.messages)))
     }
 
     /// How far the change log goes.

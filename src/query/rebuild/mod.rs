@@ -184,9 +184,9 @@ impl Works {
         Ok(compare::settle(&self.store.of(live), &self.store.of(new), suspects).await?)
     }
 
-    /// Whether somebody works on the live generation's queues, and how much waits there. On those of this fold we do ourselves (see
-    /// [`Self::follow`]), also while we are between two connections. Where a queue takes nothing, nobody can, and what could not
-    /// be put there counts as waiting.
+    /// Whether somebody works on the live generation's queues, and how much waits there. On those of this fold we do ourselves
+    /// (see [`Self::follow`]), also while we are between two connections. Where a queue takes nothing, nobody can, and what could
+    /// not be put there counts as waiting.
     pub async fn attended(&self, live: i32, new: i32) -> Result<(bool, u64), RebuildError> {
         let ours = self.store.look().await?.projected_by(self.fold()).any(|projected| projected.id == live);
         let queues = Queues::connect(&self.settings.bus).await?;

@@ -102,5 +102,5 @@ async fn prove(args: &Args) -> Result<bool, Failure> {
 
 /// The only pause there is: between looks, between the commands of a client, and for as long as a fault is to last.
 pub async fn pause(time: Duration) {
-    tokio::time::sleep(time).await; // bounded poll
+    tokio::time::sleep(time).await;
 }

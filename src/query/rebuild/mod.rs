@@ -15,6 +15,7 @@ mod fulfilled;
 mod job;
 mod places;
 mod remove;
+mod state;
 mod watch;
 
 pub use apart::{Apart, Stuck};
@@ -29,6 +30,7 @@ use super::{
 };
 use crate::{bus::Queues, clock::Clock, crash, event::Envelope, health::Beat, shutdown::Shutdown};
 use futures_util::future::{join_all, pending};
+use state::State;
 use std::time::{Duration, Instant};
 
 pub use replay::Unreadable;
@@ -44,37 +46,6 @@ pub struct Works {
 /// How long nobody may work on a queue before a wait for it is in vain.
 const NOBODY: Duration = Duration::from_secs(10);
 
-/// How often queues are tried that take nothing.
-const TRIES: usize = 3;
-
-/// How the queues of a generation are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Well,
-    /// One is missing, or took nothing twice, while those of another generation did.
-    Broken,
-    /// Those of the other took nothing either: the line or the whole broker is not well.
-    Unknown,
-}
-
-async fn state(queues: &Queues, generation: i32, other: i32) -> Result<State, RebuildError> {
-    let mut alone = 0;
-    for _ in 0..TRIES {
-        let probe = queues.probe(generation).await?;
-        if probe.is_well() {
-            return Ok(State::Well);
-        }
-        if probe.deaf.is_empty() {
-            return Ok(State::Broken);
-        }
-        alone += usize::from(queues.probe(other).await?.deaf.is_empty());
-        if alone == 2 {
-            return Ok(State::Broken);
-        }
-    }
-    Ok(State::Unknown)
-}
-
 /// Between looks at guards. They have no news of their own.
 const LOOK: Duration = Duration::from_millis(10);
 
@@ -89,7 +60,7 @@ impl Works {
         let Some(left) = left else { return Ok(None) };
         let queues = Queues::connect(&self.settings.bus).await?;
         // A whole read model is not thrown away because the broker says nothing for a moment.
-        let state = state(&queues, left.id, registry.live.id).await?;
+        let state = state::of(left.id, registry.live.id, &queues).await?;
         queues.close().await;
         Ok((state == State::Well).then_some(left.id))
     }
@@ -190,7 +161,7 @@ impl Works {
     pub async fn attended(&self, live: i32, new: i32) -> Result<(bool, u64), RebuildError> {
         let ours = self.store.look().await?.projected_by(self.fold()).any(|projected| projected.id == live);
         let queues = Queues::connect(&self.settings.bus).await?;
-        let state = state(&queues, live, new).await?;
+        let state = state::of(live, new, &queues).await?;
         let backlog = queues.backlog(live).await?;
         queues.close().await;
         match state {

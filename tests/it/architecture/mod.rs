@@ -145,8 +145,10 @@ const BANS: &[Ban] = &[
     Ban { words: &["tokio::spawn(", "tokio::task::spawn("], of: &["src/"], but: &["src/shutdown.rs"], unless: None,
         in_unit_tests: false,
         why: "every task is supervised: one that dies unseen leaves a server that only looks alive" },
-    Ban { words: &["sleep(", "sleep_until("], of: &["tests/"], but: &[], unless: Some("// bounded poll"),
-        in_unit_tests: true,
+    // A wait for what never comes is a sleep by another name. Chaos has one place to pause, because how long a fault lasts is a
+    // part of its story.
+    Ban { words: &["sleep(", "sleep_until(", ", pending())", "pending::<()>())"], of: &["tests/"], but: &["tests/chaos/main.rs"],
+        unless: Some("// bounded poll"), in_unit_tests: true,
         why: "tests wait for a state, not for a time; a poll with an end says so: `// bounded poll`" },
     Ban { words: &["SystemTime::now", "UtcDateTime::now", "now_utc", "now_local", "now_v7"], of: &["src/"],
         but: &["src/clock.rs"], unless: Some("// decides nothing"), in_unit_tests: false,

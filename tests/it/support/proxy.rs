@@ -1,12 +1,9 @@
 //! A wire between the app and a server that can be cut and mended, or go dead or silent.
 
-use std::{net::SocketAddr, time::Duration};
+use std::net::SocketAddr;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
-    net::{
-        TcpListener, TcpStream,
-        tcp::{ReadHalf, WriteHalf},
-    },
+    io::copy_bidirectional,
+    net::{TcpListener, TcpStream},
     sync::watch,
     task::{JoinHandle, JoinSet},
 };
@@ -19,7 +16,6 @@ pub struct Proxy {
     whole: watch::Sender<bool>,
     dead: watch::Sender<u32>,
     silent: watch::Sender<bool>,
-    delay: watch::Sender<Duration>,
     task: JoinHandle<()>,
 }
 
@@ -30,10 +26,8 @@ impl Proxy {
         let addr = listener.local_addr().expect("an address");
         let ((whole, is_whole), (dead, dies), (silent, is_silent)) =
             (watch::channel(true), watch::channel(0), watch::channel(false));
-        let (delay, takes) = watch::channel(Duration::ZERO);
-        let wire = Wire { whole: is_whole, dies, silent: is_silent, takes };
-        let task = tokio::spawn(carry(listener, server.to_owned(), wire));
-        Self { addr, whole, dead, silent, delay, task }
+        let task = tokio::spawn(carry(listener, server.to_owned(), Wire { whole: is_whole, dies, silent: is_silent }));
+        Self { addr, whole, dead, silent, task }
     }
 
     /// Breaks every connection; new ones are broken at once, until [`Self::mend`].
@@ -44,12 +38,6 @@ impl Proxy {
     pub fn mend(&self) {
         self.whole.send_replace(true);
         self.silent.send_replace(false);
-        self.delay.send_replace(Duration::ZERO);
-    }
-
-    /// Takes so long for everything that passes, until [`Self::mend`].
-    pub fn slow(&self, delay: Duration) {
-        self.delay.send_replace(delay);
     }
 
     /// Swallows everything, on the connections that are there and on new ones, until [`Self::mend`]; then they are broken.
@@ -76,7 +64,6 @@ struct Wire {
     whole: watch::Receiver<bool>,
     dies: watch::Receiver<u32>,
     silent: watch::Receiver<bool>,
-    takes: watch::Receiver<Duration>,
 }
 
 async fn carry(listener: TcpListener, server: String, wire: Wire) {
@@ -101,10 +88,8 @@ impl Wire {
         if !silent {
             let Ok(server) = TcpStream::connect(server).await else { return };
             let server = far.insert(server);
-            let ((mut from_client, mut to_client), (mut from_server, mut to_server)) = (client.split(), server.split());
             let died = tokio::select! {
-                () = one_way(&mut from_client, &mut to_server, &self.takes) => return,
-                () = one_way(&mut from_server, &mut to_client, &self.takes) => return,
+                _ = copy_bidirectional(&mut client, server) => return,
                 _ = self.whole.wait_for(|whole| !whole) => return,
                 _ = self.dies.changed() => true,
                 _ = self.silent.wait_for(|silent| *silent) => false,
@@ -118,20 +103,6 @@ impl Wire {
         tokio::select! {
             _ = self.whole.wait_for(|whole| !whole) => {}
             _ = self.silent.wait_for(|silent| !silent) => {}
-        }
-    }
-}
-
-async fn one_way(from: &mut ReadHalf<'_>, to: &mut WriteHalf<'_>, takes: &watch::Receiver<Duration>) {
-    let mut chunk = vec![0; 16 * 1024];
-    while let Ok(read @ 1..) = from.read(&mut chunk).await {
-        let delay = *takes.borrow();
-        if !delay.is_zero() {
-            // What it carries is late by this, whatever anybody waits for.
-            let _ = tokio::time::timeout(delay, std::future::pending::<()>()).await;
-        }
-        if to.write_all(&chunk[..read]).await.is_err() {
-            return;
         }
     }
 }

@@ -1,8 +1,12 @@
 //! Publishes with confirms: a message counts when the broker has it on disk and in a queue, not when it was sent.
 
-use super::{BusError, Settings, connection, topology};
+use super::{
+    BusError, Settings,
+    connection::{self, Link},
+    topology,
+};
 use lapin::{
-    BasicProperties, Channel, Confirmation, Connection,
+    BasicProperties, Channel, Confirmation,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::{AMQPValue, FieldTable},
 };
@@ -25,8 +29,8 @@ pub struct Outgoing {
 /// A channel in confirm mode, good until its first error.
 #[derive(Debug)]
 pub struct Publisher {
-    // Dropping a connection closes it, so it lives beside its channel.
-    _connection: Connection,
+    // Dropping it closes it, so it lives beside its channel.
+    _connection: Link,
     channel: Channel,
 }
 

@@ -125,8 +125,10 @@ impl<'a> Faults<'a> {
     /// Deals until the time is over: all kinds, or only one.
     pub async fn deal(&mut self, time: Duration, only: Option<Kind>) -> Result<Dealt, Failure> {
         let (mut dealt, over) = (Dealt::default(), Instant::now() + time);
-        // First those that alone find out who counts twice and who skips what comes late; the others come as they come.
-        let mut deck = only.map_or_else(|| vec![Kind::LateCommits, Kind::Redelivery], |only| vec![only]);
+        // First those that find out who counts twice, who skips what comes late, and who forgets what was not confirmed; the
+        // others come as they come.
+        let first = vec![Kind::KillRabbitMq, Kind::LateCommits, Kind::Redelivery];
+        let mut deck = only.map_or(first, |only| vec![only]);
         while Instant::now() < over {
             let Some(kind) = deck.pop() else {
                 deck = only.map_or_else(|| DECK.to_vec(), |only| vec![only]);

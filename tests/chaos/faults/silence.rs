@@ -19,7 +19,7 @@ impl Faults<'_> {
         if generation.is_none() {
             self.operations += 1;
             let name = format!("rebuild-to-silence-{}", self.operations);
-            shop.processes.run_for(&name, &["rebuild"], None, PATIENCE).await?;
+            shop.processes.run_for(&name, &["rebuild", "--strict"], None, PATIENCE).await?;
             generation = self.other_generation().await?;
         }
         let Some(generation) = generation else { return Ok(()) };

@@ -182,8 +182,9 @@ impl Rebuilder {
         // In this order: when the new one has caught up it has all orders that changed up to here.
         let mut places = self.works.positions().await?;
         let whole = self.published().await?;
-        if !whole && job.progress().kind == Kind::Undo {
-            // The one that was built from the log may have them; going back would be going back in time.
+        if !whole && (strict || job.progress().kind == Kind::Undo) {
+            // The one that was built from the log may have them; going back would be going back in time. And it would differ from
+            // the live one by nothing but these.
             return Err(RebuildError::Unpublished);
         }
         self.catch_up(job, new).await?;
@@ -237,6 +238,9 @@ impl Rebuilder {
     async fn switch(&self, job: &Job<'_>, planned: Move<'_>, places: &mut Positions) -> Result<bool, RebuildError> {
         let Move { live, new, strict, whole, suspects, stuck } = planned;
         let (attended, waits) = self.works.attended(live, new).await?;
+        if strict && !attended && waits > 0 {
+            return Err(RebuildError::Behind(live));
+        }
         let mark = self.mark();
         let Ok(paused) = command::pause(&self.database, self.shards).await else { return Ok(false) };
         crash::point("switch-paused");

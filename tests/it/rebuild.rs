@@ -77,6 +77,12 @@ impl Shop {
         Self { customers, products }
     }
 
+    /// The same, at an app that was started anew.
+    pub fn at(self, app: &TestApp) -> Self {
+        let customers = self.customers.iter().map(|customer| customer.at(app.addr())).collect();
+        Self { customers, ..self }
+    }
+
     /// The whole life of an order, in four versions; every third is called off instead, in two.
     pub async fn life(&self, app: &TestApp, number: usize) -> (String, i64) {
         let customer = &self.customers[number % self.customers.len()];

@@ -22,10 +22,15 @@ pub enum RebuildError {
     #[error("generation {0} is projected by nobody: start processes of the version that wrote it, and run the command again")]
     NotProjected(i32),
     #[error(
-        "events wait to be published, and the previous read model has not seen them: run a relay (or, if one runs, `orderflow \
-         doctor`), and the command again"
+        "events wait to be published, which only the read model that was built last has seen: run a relay (or, if one runs, \
+         `orderflow doctor`), and the command again"
     )]
     Unpublished,
+    #[error(
+        "the live read model (generation {0}) has not got all that was published: nobody projects it, or one of its queues takes \
+         nothing. It differs by that, so --strict allows no switch; without, it is replaced, and subscribers are told RESYNC"
+    )]
+    Behind(i32),
     #[error("the broker takes no messages now, for no read model; nothing has changed, try again when it does")]
     Silent,
     #[error("the projectors did not come to rest within the bound of a switch; nothing has changed, try again when less goes on")]

@@ -23,8 +23,7 @@ async fn a_teller_dies_at(point: &str) {
     app.agree().await;
     // Nobody publishes: the new read model has from the log what the old one cannot tell.
     app.restart(&[Api]).await;
-    let customers = shop.customers.iter().map(|customer| customer.at(app.addr())).collect();
-    let shop = Shop { customers, ..shop };
+    let shop = shop.at(&app);
     let mut list = app.staff().socket().await;
     list.subscribe("1", "subscription { ordersChanged { kind } }", json!({})).await;
     app.listening(1..).await;

@@ -6,7 +6,7 @@ use super::{
 };
 use orderflow::{
     bus::Queues,
-    config::Role::{Api, Relay},
+    config::Role::{Api, Projector, Relay},
 };
 
 /// What waits for a generation; nothing when it has no queues.
@@ -29,8 +29,7 @@ async fn a_previous_read_model_that_has_fallen_too_far_behind_is_given_up() {
     // All who project end, and nobody looks after the read model of the version before any more.
     next.shutdown.finish().await.expect("no task has died");
     app.restart(&[Api, Relay]).await;
-    let customers = shop.customers.iter().map(|customer| customer.at(app.addr())).collect();
-    let shop = Shop { customers, ..shop };
+    let shop = shop.at(&app);
     shop.trade(&app, 12).await;
     until("the queues to fill", || async {
         match waits(&app, 1).await {
@@ -63,5 +62,41 @@ async fn a_previous_read_model_that_has_fallen_too_far_behind_is_given_up() {
     assert_eq!(generations(&app).await, (3, Some(2), None));
     assert_eq!(app.agree().await, 18);
     next.shutdown.finish().await.expect("no task has died");
+    app.close().await;
+}
+
+/// Chaos, seeds 512 and 513: it was said to be different from the log.
+#[tokio::test]
+async fn a_live_read_model_that_has_not_been_sent_everything_is_not_called_wrong() {
+    let mut app = TestApp::start().await;
+    let shop = Shop::open(&app).await;
+    shop.trade(&app, 3).await;
+    app.agree().await;
+    app.restart(&[Api, Projector]).await;
+    let shop = shop.at(&app);
+    shop.trade(&app, 3).await;
+
+    let refused = run(&app, STRICTLY).await;
+    assert!(matches!(refused, Err(RebuildError::Unpublished)), "{refused:?}");
+    app.restart(&[Api, Projector, Relay]).await;
+    assert_eq!(app.agree().await, 6);
+    let done = run(&app, STRICTLY).await.expect("rebuilt");
+    assert_eq!((done.comparison.map(|comparison| comparison.differing), generations(&app).await.0), (Some(0), 2));
+    app.close().await;
+}
+
+#[tokio::test]
+async fn a_live_read_model_that_nobody_projects_is_not_called_wrong() {
+    let mut app = TestApp::start().await;
+    let shop = Shop::open(&app).await;
+    shop.trade(&app, 3).await;
+    app.agree().await;
+    app.restart(&[Api, Relay]).await;
+    let shop = shop.at(&app);
+    shop.trade(&app, 3).await;
+
+    let refused = rebuilder(&app, NEXT).run(STRICTLY, &|_| {}).await;
+    assert!(matches!(refused, Err(RebuildError::Behind(1))), "{refused:?}");
+    assert_eq!(generations(&app).await.0, 1);
     app.close().await;
 }

@@ -60,8 +60,7 @@ async fn a_rebuild_does_not_go_on_with_a_read_model_whose_queue_is_silent() {
     shop.trade(&app, 3).await;
     app.agree().await;
     app.restart(&[Api, Relay]).await;
-    let customers = shop.customers.iter().map(|customer| customer.at(app.addr())).collect();
-    let shop = Shop { customers, ..shop };
+    let shop = shop.at(&app);
     die_at(&app, REBUILD, Step::CatchingUp).await;
     app.silence("orderflow.projector.2.0").await;
     shop.trade(&app, 3).await;
@@ -82,8 +81,7 @@ async fn full_queues_of_a_read_model_that_nobody_projects_do_not_hold_up_the_liv
     let next = green(&app).await;
     rebuilder(&app, NEXT).run(REBUILD, &|_| {}).await.expect("rebuilt");
     app.restart(&[Api, Relay]).await;
-    let customers = shop.customers.iter().map(|customer| customer.at(app.addr())).collect();
-    let shop = Shop { customers, ..shop };
+    let shop = shop.at(&app);
     app.narrow_queues(Some("^orderflow[.]projector[.][0-9]+$")).await;
     shop.trade(&app, 24).await;
 

@@ -1,9 +1,8 @@
 //! One connection to the broker, and when to try again after losing it.
 
 use super::{BusError, Generations, topology};
-use futures_util::FutureExt;
 use lapin::{Channel, Connection, ConnectionProperties, uri::AMQPUri};
-use std::{ops::Deref, time::Duration};
+use std::time::Duration;
 
 /// Where the broker is, and how work is divided.
 #[derive(Debug, Clone)]
@@ -19,43 +18,13 @@ pub struct Settings {
 /// How long the broker may take to accept a connection, and how long a confirm may take.
 pub(super) const PATIENCE: Duration = Duration::from_secs(10);
 
-/// A connection that is closed when nobody has it any more. lapin's own is not while a channel of it waits for an answer (of a
-/// queue without a leader, say): the connection's loop keeps such a channel, and the channel the connection, with everything that
-/// consumes on it.
-#[derive(Debug)]
-pub(super) struct Link(Connection);
-
-impl Link {
-    /// Leaves in order, so that what it had in hand is somebody else's at once. Whoever is not heard is gone all the same.
-    pub(super) async fn leave(self) {
-        if tokio::time::timeout(Duration::from_secs(2), self.0.close(200, "leaving".into())).await.is_err() {
-            tracing::debug!("the broker did not say goodbye in time");
-        }
-    }
-}
-
-impl Deref for Link {
-    type Target = Connection;
-
-    fn deref(&self) -> &Connection {
-        &self.0
-    }
-}
-
-impl Drop for Link {
-    fn drop(&mut self) {
-        // The first poll hands the wish to the connection's own loop, which sees to it. One that is closed already refuses.
-        let _ = self.0.close(200, "gone".into()).now_or_never();
-    }
-}
-
 /// Connects and declares the topology, which is idempotent: whoever comes first makes it.
-pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Link, BusError> {
+pub(super) async fn connect(settings: &Settings, name: &str) -> Result<Connection, BusError> {
     connect_with(settings, name, &settings.generations.ids()).await
 }
 
 /// The same, with the queues of these generations.
-pub(super) async fn connect_with(settings: &Settings, name: &str, generations: &[i32]) -> Result<Link, BusError> {
+pub(super) async fn connect_with(settings: &Settings, name: &str, generations: &[i32]) -> Result<Connection, BusError> {
     let connecting = async {
         let connection = open(settings, name).await?;
         topology::declare(&connection, settings.partitions, generations).await?;
@@ -65,13 +34,13 @@ pub(super) async fn connect_with(settings: &Settings, name: &str, generations: &
 }
 
 /// Connects and makes nothing. Without a bound of its own: see [`PATIENCE`].
-pub(super) async fn open(settings: &Settings, name: &str) -> Result<Link, BusError> {
+pub(super) async fn open(settings: &Settings, name: &str) -> Result<Connection, BusError> {
     let mut uri: AMQPUri = settings.url.parse().map_err(BusError::Address)?;
     // A dead peer is noticed after two missed heartbeats; the broker's default of 60 seconds is too long to be blind.
     uri.query.heartbeat.get_or_insert(10);
     uri.query.connection_timeout.get_or_insert(5_000);
     let properties = ConnectionProperties::default().with_connection_name(format!("orderflow {name}").into());
-    Ok(Link(Connection::connect_uri(uri, properties).await?))
+    Ok(Connection::connect_uri(uri, properties).await?)
 }
 
 /// How long the broker may take to answer a question that costs it nothing. A heartbeat would take four times as long to say that
@@ -116,6 +85,6 @@ pub async fn check(settings: &Settings) -> Result<(), BusError> {
     let connection = connect_with(settings, "doctor", &[]).await?;
     let channel = connection.create_channel().await?;
     topology::check(&channel).await?;
-    connection.leave().await;
+    connection.close(200, "checked".into()).await?;
     Ok(())
 }

@@ -1,16 +1,12 @@
 //! Consumes all partitions and hands out what has arrived in batches. Acknowledging is a step of its own, after the effect.
 
-use super::{
-    BusError, Settings,
-    connection::{self, Link},
-    topology,
-};
+use super::{BusError, Settings, connection, topology};
 use futures_util::{
     Stream, StreamExt,
     stream::{self, SelectAll},
 };
 use lapin::{
-    Channel,
+    Channel, Connection,
     message::Delivery,
     options::{BasicAckOptions, BasicConsumeOptions, BasicQosOptions},
     types::{AMQPValue, FieldTable},
@@ -51,7 +47,7 @@ type Deliveries = Pin<Box<dyn Stream<Item = (u16, lapin::Result<Delivery>)> + Se
 /// A consumer of every partition of one generation, good until its first error. Of several the broker lets one work on each
 /// queue.
 pub struct Consumer {
-    connection: Link,
+    connection: Connection,
     /// One channel a partition: delivery tags count by channel, so one acknowledgement covers a partition's whole part of a
     /// batch.
     channels: BTreeMap<u16, Channel>,
@@ -67,11 +63,18 @@ impl Consumer {
         let connection = connection::connect_with(settings, "projector", &[generation]).await?;
         // A queue without a leader keeps a new consumer waiting for a minute.
         let patience = connection::PATIENCE;
-        let consuming = consume(&connection, settings.partitions, generation, batch);
-        let consuming = tokio::time::timeout(patience, consuming).await;
-        let (channels, all) = consuming.map_err(|_| BusError::Timeout(patience)).flatten()?;
-        let deliveries = stream::select_all(all).ready_chunks(usize::from(batch.max(1)));
-        Ok(Self { connection, channels, deliveries })
+        let consuming = tokio::time::timeout(patience, consume(&connection, settings.partitions, generation, batch)).await;
+        match consuming.map_err(|_| BusError::Timeout(patience)).flatten() {
+            Ok((channels, all)) => {
+                let deliveries = stream::select_all(all).ready_chunks(usize::from(batch.max(1)));
+                Ok(Self { connection, channels, deliveries })
+            }
+            Err(error) => {
+                // Those that consume already would keep what is theirs from whoever comes next.
+                leave(connection).await;
+                Err(error)
+            }
+        }
     }
 
     /// Waits for messages and takes all that are there.
@@ -124,13 +127,13 @@ impl Consumer {
 
     /// Gives everything in hand back to the broker and leaves, so that another consumer takes over at once.
     pub async fn leave(self) {
-        self.connection.leave().await;
+        leave(self.connection).await;
     }
 }
 
 /// A consumer on each partition of a generation, each on a channel of its own.
 async fn consume(
-    connection: &Link,
+    connection: &Connection,
     partitions: u16,
     generation: i32,
     batch: u16,
@@ -152,6 +155,13 @@ async fn consume(
         all.push(Box::pin(tagged) as Deliveries);
     }
     Ok((channels, all))
+}
+
+async fn leave(connection: Connection) {
+    let goodbye = connection.close(200, "leaving".into());
+    if tokio::time::timeout(std::time::Duration::from_secs(2), goodbye).await.is_err() {
+        tracing::debug!("the broker did not say goodbye in time");
+    }
 }
 
 fn mark(delivery: &Delivery) -> Option<String> {

@@ -1,12 +1,8 @@
 //! Publishes with confirms: a message counts when the broker has it on disk and in a queue, not when it was sent.
 
-use super::{
-    BusError, Settings,
-    connection::{self, Link},
-    topology,
-};
+use super::{BusError, Settings, connection, topology};
 use lapin::{
-    BasicProperties, Channel, Confirmation,
+    BasicProperties, Channel, Confirmation, Connection,
     options::{BasicPublishOptions, ConfirmSelectOptions},
     types::{AMQPValue, FieldTable},
 };
@@ -29,8 +25,8 @@ pub struct Outgoing {
 /// A channel in confirm mode, good until its first error.
 #[derive(Debug)]
 pub struct Publisher {
-    // Dropping it closes it, so it lives beside its channel.
-    _connection: Link,
+    // Dropping a connection closes it, so it lives beside its channel.
+    _connection: Connection,
     channel: Channel,
 }
 

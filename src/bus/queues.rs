@@ -1,14 +1,10 @@
 //! The queues of generations from outside: made, looked at, marked and removed by whoever rebuilds a read model, and looked at by
 //! whoever must know whether something is still on its way.
 
-use super::{
-    BusError, Settings,
-    connection::{self, Link},
-    topology,
-};
+use super::{BusError, Settings, connection, topology};
 use futures_util::future::join_all;
 use lapin::{
-    BasicProperties, Channel, Confirmation, PublisherConfirm,
+    BasicProperties, Channel, Confirmation, Connection, PublisherConfirm,
     options::{BasicPublishOptions, ConfirmSelectOptions, QueueDeclareOptions},
     types::{AMQPValue, FieldTable},
 };
@@ -43,7 +39,7 @@ impl Probe {
 /// hash because they were told another number of partitions.
 #[derive(Debug)]
 pub struct Queues {
-    connection: Link,
+    connection: Connection,
     partitions: u16,
 }
 
@@ -187,7 +183,8 @@ impl Queues {
 
     /// Leaves in order.
     pub async fn close(self) {
-        self.connection.leave().await;
+        // Whoever is not heard is gone all the same.
+        let _ = tokio::time::timeout(std::time::Duration::from_secs(2), self.connection.close(200, "done".into())).await;
     }
 }
 

@@ -155,11 +155,6 @@ impl TestApp {
         self.parts.kick_everybody().await
     }
 
-    /// See [`super::stack::Parts::connected`].
-    pub async fn connected(&self) -> Vec<String> {
-        self.parts.connected().await
-    }
-
     /// The broker lets nobody new in, or everybody again.
     pub async fn open_broker(&self, open: bool) {
         self.parts.open_broker(open).await;

@@ -80,13 +80,6 @@ impl Parts {
         found.len()
     }
 
-    /// What those call themselves who are connected to this vhost and have not said goodbye.
-    pub async fn connected(&self) -> Vec<String> {
-        let found: serde_json::Value = broker(reqwest::Method::GET, &format!("vhosts/{}/connections", self.name), "").await;
-        let found = found.as_array().into_iter().flatten().filter(|connection| connection["state"] == "running");
-        found.filter_map(|connection| connection["user_provided_name"].as_str().map(str::to_owned)).collect()
-    }
-
     /// Lets each of the queues whose names match hold a few messages only; or, with none, as many as they like.
     pub async fn narrow_queues(&self, pattern: Option<&str>) {
         let definition = json!({ "max-length": 4, "overflow": "reject-publish" });

@@ -44,16 +44,16 @@ export class Explorer {
     await this.kept('the headers to be kept', (tab) => tab.headers === headers);
   }
 
-  /** The tabs as they are kept for the next visit. */
+  /** The tabs as they are kept for the next visit. A first visit keeps them a moment after it shows them. */
   tabs() {
-    return this.page.run((key) => JSON.parse(localStorage.getItem(key)), KEPT);
+    return until(() => this.page.run((key) => JSON.parse(localStorage.getItem(key)), KEPT), 'tabs that are kept');
   }
 
   /** Waits until the active tab is kept like this. */
   async kept(what, like) {
     let tab;
     const look = async () => {
-      const { tabs, activeTabIndex } = (await this.tabs()) ?? { tabs: [] };
+      const { tabs, activeTabIndex } = await this.tabs();
       tab = tabs[activeTabIndex];
       return tab && like(tab);
     };

@@ -1,4 +1,4 @@
-//! The indexes: one for each filter and each sort that the API offers. `tests/it/read_model.rs` asserts that no listed query
+//! The indexes: one for each filter and each sort that the API offers. `tests/it/indexes.rs` asserts that no listed query
 //! scans a whole collection.
 
 use super::{Store, StoreError, names};

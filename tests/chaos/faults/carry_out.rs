@@ -33,11 +33,8 @@ impl Faults<'_> {
                 println!("  {} is armed at {point}:{nth}", processes.role(index));
                 processes.crash(index, format!("{point}:{nth}"));
             }
-            Kind::Redelivery => {
-                for index in processes.of("projector") {
-                    processes.crash(index, "before-ack:20".to_owned());
-                }
-            }
+            Kind::Redelivery => self.projectors_die_at("before-ack"),
+            Kind::HalfDone => self.projectors_die_at("before-view-commit"),
             Kind::RollingRestart => {
                 for index in 0..processes.count() {
                     processes.send(index, "TERM");
@@ -86,6 +83,14 @@ impl Faults<'_> {
 
     fn process(&mut self) -> usize {
         self.chance.random_range(0..self.shop.processes.count())
+    }
+
+    /// All of them, each in its twentieth batch from now.
+    fn projectors_die_at(&self, point: &str) {
+        let processes = &self.shop.processes;
+        for index in processes.of("projector") {
+            processes.crash(index, format!("{point}:20"));
+        }
     }
 
     async fn moments(&mut self, milliseconds: std::ops::Range<u64>) {

@@ -32,6 +32,8 @@ pub enum Kind {
     CrashPoint,
     /// Projectors die between effect and acknowledgement, so that what they have done comes again.
     Redelivery,
+    /// Projectors die with a batch written and not committed, so that all of it must come again.
+    HalfDone,
     RollingRestart,
     StepClock,
     RestartPostgres,
@@ -56,7 +58,7 @@ pub enum Kind {
     IdleTransaction,
 }
 
-const DECK: [Kind; 32] = [
+const DECK: [Kind; 33] = [
     // What is cheap and bites comes more than once.
     Kind::KillProcess,
     Kind::KillProcess,
@@ -67,6 +69,7 @@ const DECK: [Kind; 32] = [
     Kind::CrashPoint,
     Kind::CrashPoint,
     Kind::Redelivery,
+    Kind::HalfDone,
     Kind::RollingRestart,
     Kind::StepClock,
     Kind::RestartPostgres,
@@ -125,9 +128,10 @@ impl<'a> Faults<'a> {
     /// Deals until the time is over: all kinds, or only one.
     pub async fn deal(&mut self, time: Duration, only: Option<Kind>) -> Result<Dealt, Failure> {
         let (mut dealt, over) = (Dealt::default(), Instant::now() + time);
-        // First those that find out who counts twice, who skips what comes late, and who forgets what was not confirmed; the
-        // others come as they come.
-        let first = vec![Kind::KillRabbitMq, Kind::LateCommits, Kind::Redelivery];
+        // First those that find out who counts twice, who skips what comes late, who acknowledges what is not done, and who
+        // forgets what was not confirmed; the others come as they come. The two that kill projectors stand apart: what dies
+        // by the second must have died by the first.
+        let first = vec![Kind::KillRabbitMq, Kind::HalfDone, Kind::LateCommits, Kind::Redelivery];
         let mut deck = only.map_or(first, |only| vec![only]);
         while Instant::now() < over {
             let Some(kind) = deck.pop() else {
